@@ -8,9 +8,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PATH=$PATH:/usr/sbin # Debian's nginx, which is not on everybody's path
 
 # Programs that we did not write: Autobahn's conformance cases, a WebSocket library, Django's consumers,
-# and what the tests of Centrifugo's client import; then those tests, which are in its source
+# the library for Centrifugo's server API, and what the tests of Centrifugo's client import; then those tests, which are in its source
 # distribution only.
-python_packages=(kosoku==0.1.0 websockets==17.4 channels==4.3.2 channels_redis==4.3.0 protobuf==7.36.2 hatchling==1.33.0)
+python_packages=(kosoku==0.1.0 websockets==17.4 channels==4.3.2 channels_redis==4.3.0 cent==5.2.0 protobuf==7.36.2 hatchling==1.33.0)
 python_sources=(centrifuge-python==0.7.0)
 venv=target/venv
 # What checks the types of our client library; Centrifugo's client, and what it needs of a browser.

@@ -99,6 +99,35 @@ async fn a_program_ends_subscriptions_and_connections_of_a_user() {
 }
 
 #[tokio::test]
+async fn a_bad_request_says_what_is_wrong() {
+    let redis = Redis::start().await;
+    let program = Program::start(&redis, "publish").await;
+    let first = json!({ "channel": "lobby", "data": 1, "idempotency_key": "k" });
+    program.result("publish", &first).await;
+    let long = "x".repeat(100_000);
+    for (method, params, wrong) in [
+        ("publish", json!({ "channel": "lobby" }), "missing field `data`"),
+        ("publish", json!({ "channel": "lobby", "data": 1, "tags": {} }), "unknown field `tags`"),
+        (
+            "publish",
+            json!({ "channel": "lobby", "data": 2, "idempotency_key": "k" }),
+            "another message has it",
+        ),
+        ("publish", json!({ "channel": "lobby", "data": long }), "`data`: expected up to 65536 bytes"),
+        ("publish", json!({ &long: 1 }), "unknown field `xxx"),
+        ("publish", json!([]), "expected a JSON object"),
+        ("broadcast", json!({ "channels": [], "data": 1 }), "`channels`: expected 1 to 100"),
+        ("batch", json!({ "commands": [] }), "`commands`: expected 1 to 100"),
+    ] {
+        let error = program.call(method, &params).await["error"].take();
+        let message = error["message"].as_str().unwrap_or_default();
+        assert_eq!(error["code"], 107, "{error}");
+        assert!(message.starts_with("bad request: ") && message.contains(wrong), "{message:?}: {wrong}");
+        assert!(message.len() < 250, "{message}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_method_does_not_offer_is_an_error() {
     let redis = Redis::start().await;
     let program = Program::start(&redis, "publish").await;
@@ -138,11 +167,10 @@ async fn what_a_method_does_not_offer_is_an_error() {
         {},
         { "publish": { "channel": "lobby", "data": 2 } },
     ]);
-    let replies = program.result("batch", &json!({ "commands": commands })).await["replies"].take();
-    let codes: Vec<_> =
-        replies.as_array().unwrap().iter().map(|reply| reply["error"]["code"].as_u64()).collect();
-    assert_eq!(codes, [None, Some(103), Some(104), Some(107), None], "{replies}");
-    assert_eq!(replies[4]["publish"]["offset"], 2, "{replies}");
+    let replies = program.replies(&json!({ "commands": commands })).await;
+    let codes: Vec<_> = replies.iter().map(|reply| reply["error"]["code"].as_u64()).collect();
+    assert_eq!(codes, [None, Some(103), Some(104), Some(107), None], "{replies:?}");
+    assert_eq!(replies[4]["publish"]["offset"], 2, "{replies:?}");
     let reader = Program::on(&redis, &plan(), "read,disconnect").await;
     for (method, params) in [
         ("history", json!({ "channel": "lobby", "data": 1 })),

@@ -361,7 +361,7 @@ async fn a_program_that_subscribes_and_unsubscribes_at_once_has_unsubscribed() {
             { "unsubscribe": about(&last) },
             { "subscribe": about(&last) },
         ]);
-        let replies = site.program.result("batch", &json!({ "commands": commands })).await;
+        let replies = json!(site.program.replies(&json!({ "commands": commands })).await);
         assert!(!replies.to_string().contains("error"), "{replies}");
         ann.push(&last, "subscribe").await;
         assert_eq!(ann.error("history", &json!({ "channel": news })).await, 103);

@@ -68,6 +68,19 @@ async fn the_javascript_client_works_on_each_of_its_transports_across_nodes() {
 }
 
 #[tokio::test]
+async fn the_python_library_for_the_server_api_works() {
+    let redis = Redis::start().await;
+    let node = plan().redis(&redis).start().await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/centrifugo/cent_calls.py");
+    let mut command = Command::new(program("python"));
+    command.arg(script).arg(format!("http://{}/centrifugo/api", node.address()));
+    command.arg(key(&redis, "backend", "publish,read,disconnect,connections").await);
+    let mut calls = ProcessTree::spawn("cent_calls.py", &mut command);
+    let status = calls.exit(seconds(60)).await;
+    assert_eq!(calls.stdout.all(), ["ok"], "{status}: {}", calls.stderr.text());
+}
+
+#[tokio::test]
 async fn the_tests_of_the_python_client_pass_across_nodes() {
     let redis = Redis::start().await;
     let plan = plan().redis(&redis);

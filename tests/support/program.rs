@@ -53,8 +53,13 @@ impl Program {
 
     /// Calls `batch` with this many of a command, and returns their replies.
     pub async fn batch(&self, count: usize, command: &Value) -> Vec<Value> {
-        let commands = vec![command; count];
-        let mut result = self.result("batch", &serde_json::json!({ "commands": commands })).await;
-        serde_json::from_value(result["replies"].take()).expect("replies")
+        self.replies(&serde_json::json!({ "commands": vec![command; count] })).await
+    }
+
+    /// Calls `batch`, and returns its replies.
+    pub async fn replies(&self, params: &Value) -> Vec<Value> {
+        let mut answer = self.call("batch", params).await;
+        serde_json::from_value(answer["replies"].take())
+            .unwrap_or_else(|error| panic!("{params}: {error}: {answer}"))
     }
 }

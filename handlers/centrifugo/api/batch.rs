@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::centrifugo::api::answer::{Answer, outcome};
-use crate::centrifugo::api::params::{MAX_ITEMS, params};
+use crate::centrifugo::api::params::{MAX_ITEMS, bad_params, params};
 use crate::centrifugo::api::{Charge, find, run};
-use crate::protocols::centrifugo::error::ErrorCode;
+use crate::protocols::centrifugo::error::{Error, ErrorCode};
 use crate::protocols::centrifugo::replies::raw;
 
 /// The bytes of replies from which on no further command of a batch reads.
@@ -29,10 +29,10 @@ struct Batch {
 }
 
 /// Carries out commands, each as the method alone, in their order unless they are `parallel`.
-pub(super) async fn run_all(request: &Request, body: &str) -> Result<Answer, ErrorCode> {
+pub(super) async fn run_all(request: &Request, body: &str) -> Result<Answer, Error> {
     let Batch { commands, parallel } = params(body)?;
     if !(1..=MAX_ITEMS).contains(&commands.len()) {
-        return Err(ErrorCode::BadRequest);
+        return Err(bad_params(&format!("`commands`: expected 1 to {MAX_ITEMS}")));
     }
     let bytes = AtomicUsize::new(0);
     let each = commands.iter().map(async |command| {
@@ -43,14 +43,14 @@ pub(super) async fn run_all(request: &Request, body: &str) -> Result<Answer, Err
     let each = iter(each.collect::<Vec<_>>());
     let replies: Vec<Answer> =
         each.buffered(if parallel { MAX_PARALLEL_COMMANDS } else { 1 }).collect().await;
-    Ok(raw(&BTreeMap::from([("replies", replies)])))
+    Ok(raw(&replies))
 }
 
 /// Carries out a command, after replies of so many bytes.
 async fn reply(request: &Request, command: &BTreeMap<String, Box<RawValue>>, replied: usize) -> Answer {
     let mut methods = command.iter();
     let (Some((method, body)), None) = (methods.next(), methods.next()) else {
-        return outcome("", Err(ErrorCode::BadRequest));
+        return outcome("", Err(bad_params("expected one method")));
     };
     if replied >= MAX_REPLY_BYTES && find(method).is_ok_and(|method| method.charge == Charge::Read) {
         return outcome("", Err(ErrorCode::LimitExceeded));

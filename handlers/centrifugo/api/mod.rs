@@ -1,8 +1,8 @@
 //! The server API under Centrifugo's names: `POST /centrifugo/api/<method>`, as
 //! [`docs/centrifugo.md`](../../../docs/centrifugo.md) describes it.
 //!
-//! Every answer to a program with a key is a 200 with a `result` or an `error`. What a method does
-//! not offer is an error, and never ignored.
+//! Every answer to a program with a key is a 200 with a `result` (of a batch: with `replies`) or an
+//! `error`. What a method does not offer is an error, and never ignored.
 
 mod answer;
 mod batch;
@@ -22,7 +22,7 @@ use crate::centrifugo::api::params::params;
 use crate::centrifugo::api::publish::{broadcast, publish};
 use crate::centrifugo::api::reads::{history, info, list, presence, presence_stats};
 use crate::centrifugo::api::removal::history_remove;
-use crate::protocols::centrifugo::error::ErrorCode;
+use crate::protocols::centrifugo::error::{Error, ErrorCode};
 use crate::scopes::{CONNECTIONS, DISCONNECT, PUBLISH, READ};
 
 /// A method, which a batch may have as a command, too.
@@ -35,7 +35,7 @@ struct Method {
 }
 
 /// Carries out a method with the parameters in this JSON.
-type Run = for<'a> fn(&'a Request, &'a str) -> BoxFuture<'a, Result<Answer, ErrorCode>>;
+type Run = for<'a> fn(&'a Request, &'a str) -> BoxFuture<'a, Result<Answer, Error>>;
 
 /// What a call counts as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ macro_rules! method {
             name: $name,
             scope: $scope,
             charge: Charge::$charge,
-            run: |request, body| async move { $method(request, params(body)?).await }.boxed(),
+            run: |request, body| async move { described($method(request, params(body)?).await) }.boxed(),
         }
     };
 }
@@ -92,19 +92,20 @@ pub(crate) async fn call(request: Request) -> Result<Response, Refusal> {
         Ok(body) => Ok(body),
         Err(_) => Err(ErrorCode::BadRequest),
     };
-    let result = match (method, body) {
-        (_, Err(code)) => Err(code),
-        ("batch", Ok(body)) => batch::run_all(&request, body).await,
-        (_, Ok(body)) => run(&request, method, body).await,
+    // A batch has its `replies` in the place of a result, as Centrifugo's libraries read them.
+    let (name, result) = match (method, body) {
+        (_, Err(code)) => ("", Err(code.into())),
+        ("batch", Ok(body)) => ("replies", batch::run_all(&request, body).await),
+        (_, Ok(body)) => ("result", run(&request, method, body).await),
     };
-    Ok(Response::json(outcome("result", result).get()))
+    Ok(Response::json(outcome(name, result).get()))
 }
 
 /// Carries out a method, for a program that may do it as often.
-async fn run(request: &Request, name: &str, body: &str) -> Result<Answer, ErrorCode> {
+async fn run(request: &Request, name: &str, body: &str) -> Result<Answer, Error> {
     let method = find(name)?;
     if !request.identity().may(method.scope) && !request.identity().is_staff() {
-        return Err(ErrorCode::PermissionDenied);
+        return Err(ErrorCode::PermissionDenied.into());
     }
     let charged = match method.charge {
         Charge::Publish => request.charge_item(),
@@ -113,6 +114,11 @@ async fn run(request: &Request, name: &str, body: &str) -> Result<Answer, ErrorC
     };
     charged.map_err(|_| ErrorCode::TooManyRequests)?;
     (method.run)(request, body).await
+}
+
+/// Returns the result of a method whose errors may have texts of their own.
+fn described(result: Result<Answer, impl Into<Error>>) -> Result<Answer, Error> {
+    result.map_err(Into::into)
 }
 
 fn find(name: &str) -> Result<&'static Method, ErrorCode> {

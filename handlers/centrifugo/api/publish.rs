@@ -10,9 +10,9 @@ use serde_json::value::RawValue;
 
 use crate::centrifugo::api::answer::{Answer, outcome};
 use crate::centrifugo::api::channel;
-use crate::centrifugo::api::params::MAX_ITEMS;
+use crate::centrifugo::api::params::{MAX_ITEMS, bad_params};
 use crate::chat::channel::message;
-use crate::protocols::centrifugo::error::ErrorCode;
+use crate::protocols::centrifugo::error::{Error, ErrorCode};
 use crate::protocols::centrifugo::position::epoch;
 use crate::protocols::centrifugo::replies::raw;
 use crate::protocols::centrifugo::requests::text_of;
@@ -41,16 +41,18 @@ pub(super) struct Broadcast {
     skip_history: bool,
 }
 
-pub(super) async fn publish(request: &Request, params: Publish) -> Result<Answer, ErrorCode> {
+pub(super) async fn publish(request: &Request, params: Publish) -> Result<Answer, Error> {
     let data = params.data.get();
     let key = params.idempotency_key.as_deref();
-    if data.len() > request.context().config().max_message_bytes
-        || key.is_some_and(|key| key.len() > MAX_KEY_BYTES)
-    {
-        return Err(ErrorCode::BadRequest);
+    let max_bytes = request.context().config().max_message_bytes;
+    if data.len() > max_bytes {
+        return Err(bad_params(&format!("`data`: expected up to {max_bytes} bytes")));
+    }
+    if key.is_some_and(|key| key.len() > MAX_KEY_BYTES) {
+        return Err(bad_params(&format!("`idempotency_key`: expected up to {MAX_KEY_BYTES} bytes")));
     }
     if params.skip_history && key.is_some() {
-        return Err(ErrorCode::NotAvailable); // only what is logged is known to be the same
+        return Err(ErrorCode::NotAvailable.into()); // only what is logged is known to be the same
     }
     let room = channel::chat(request, &params.channel).await?;
     let (context, group) = (request.context(), room.chat_group());
@@ -66,15 +68,15 @@ pub(super) async fn publish(request: &Request, params: Publish) -> Result<Answer
             Ok(raw(&json!({ "offset": offset.n, "epoch": epoch(offset.epoch) })))
         }
         Appended::New(_, None) | Appended::Duplicate(_, None) => Ok(raw(&json!({}))),
-        Appended::Conflict => Err(ErrorCode::BadRequest),
+        Appended::Conflict => Err(bad_params("`idempotency_key`: another message has it")),
     }
 }
 
 /// Publishes the same data in many channels, each as [`publish`] does.
-pub(super) async fn broadcast(request: &Request, params: Broadcast) -> Result<Answer, ErrorCode> {
+pub(super) async fn broadcast(request: &Request, params: Broadcast) -> Result<Answer, Error> {
     let Broadcast { channels, data, idempotency_key, skip_history } = params;
     if !(1..=MAX_ITEMS).contains(&channels.len()) {
-        return Err(ErrorCode::BadRequest);
+        return Err(bad_params(&format!("`channels`: expected 1 to {MAX_ITEMS}")));
     }
     let each = channels.into_iter().map(|channel| {
         let params =

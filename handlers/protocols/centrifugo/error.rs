@@ -5,7 +5,7 @@ use parlor::{
     TOO_MANY_CHANNELS, TOO_SLOW,
 };
 
-use crate::protocols::centrifugo::messages::Error;
+pub(crate) use crate::protocols::centrifugo::messages::Error;
 
 /// An error that answers a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -98,8 +98,8 @@ pub(crate) fn raw(value: &impl Serialize) -> Box<RawValue> {
 }
 
 /// Returns an error as the server API has it.
-pub(crate) fn api_error(code: ErrorCode) -> Box<RawValue> {
-    raw(&messages::Error::from(code))
+pub(crate) fn api_error(error: &messages::Error) -> Box<RawValue> {
+    raw(error)
 }
 
 /// Returns messages and where their log ends, as the server API has them.
