@@ -237,16 +237,19 @@ export interface ParlorOptions {
   sse?: boolean;
   /** Headers of messages by POST, when there is no WebSocket. */
   headers?: Record<string, string>;
-  /** The class for WebSockets, where there is no global one. */
+  /** The class for WebSockets; required where there is no global one, unless `sse` is true. */
   WebSocket?: unknown;
 }
 
 export class Parlor {
-  /** `base` is the address of the server; without it, that of the page. */
+  /**
+   * `base` is the address of the server; without it, that of the page. Throws a `ParlorError`,
+   * "websocket", without a class for WebSockets.
+   */
   constructor(base?: string | URL, options?: ParlorOptions);
   readonly state: State;
   on(type: "state", listener: ChannelEvents["state"]): () => void;
-  /** Why connections fail: "credentials" or "refused". Without a listener, the console shows it. */
+  /** Why connections fail: "credentials", "websocket" or "refused". Without a listener, the console shows it. */
   on(type: "error", listener: (error: ParlorError) => void): () => void;
   /** Throws an error if the room is joined already. */
   join(room: string, options?: RoomOptions): Room;
@@ -260,8 +263,8 @@ export class ParlorError extends Error {
   constructor(code: string, message: string, details?: { cause?: unknown; status?: number | null });
   /**
    * An error code, the name of a close code, a `Failure`, "full" or "left"; "credentials" when a
-   * function for `token` or `ticket` has thrown `cause`, "refused" when the server answers
-   * connections with `status`.
+   * function for `token` or `ticket` has thrown `cause`, "websocket" when the class for WebSockets
+   * has, or there is none, "refused" when the server answers connections with `status`.
    */
   readonly code: string;
   /** The HTTP status of a server that refuses connections, else null. */

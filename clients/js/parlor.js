@@ -67,6 +67,9 @@ export const TOO_MANY = "too_many_requests";
 // The code of an error, and of an end, after a handshake that the server refuses.
 const REFUSED = "refused";
 
+// The code of an error where there is no class for WebSockets, or it throws.
+const NO_WEBSOCKET = "websocket";
+
 // Events.
 
 // Calls listeners by the type of an event.
@@ -153,9 +156,9 @@ export class PageLifecycle {
 //
 // A transport has `open(listener)`, which starts one connection and returns it. The listener gets
 // `opened()` once frames can be sent, `frame(frame)` for each frame, `alive()` for any other sign
-// of life, `failed(error)` with an exception of the credentials as its cause, `refused(refusal)` with
-// `{ status, detail }` of a server that refuses it, and `closed(code, reason)` at most once; none of
-// them before `open` has returned. The transport may have `probe()`, which resolves with the refusal
+// of life, `failed(error)` with a `CredentialError` or an exception of the class for WebSockets,
+// `refused(refusal)` with `{ status, detail }` of a server that refuses it, and `closed(code,
+// reason)` at most once; none of them before `open` has returned. The transport may have `probe()`, which resolves with the refusal
 // of the last connection, or with null. A connection has `canRequest` (whether it answers `history`), `isClosed`, `bufferedAmount` (bytes
 // that have not left the browser), `send(frame)` (false when it cannot be sent) and `close()`, after
 // which the listener gets nothing.
@@ -223,9 +226,9 @@ class WebSocketConnection {
   constructor(dial, listener) {
     dial().then(
       (socket) => this.#listen(socket, listener),
-      (cause) => {
+      (error) => {
         if (this.#isDiscarded) return;
-        listener.failed(cause);
+        listener.failed(error);
         listener.closed(0, "");
       },
     );
@@ -430,6 +433,12 @@ async function resolved({ token, ticket }) {
   }
 }
 
+// The error of a program whose connection could not be dialled.
+function failureOf(error) {
+  if (error instanceof CredentialError) return new ParlorError("credentials", "there are no credentials", { cause: error.cause });
+  return new ParlorError(NO_WEBSOCKET, `the WebSocket cannot be made: ${error.message}`, { cause: error });
+}
+
 // The connection.
 
 // A frozen node accepts connections and answers no `join`; on a slow line the answer comes late, so
@@ -608,7 +617,7 @@ export class Connection {
       opened: () => this.#opened(attempt),
       frame: (frame) => this.#received(attempt, frame),
       alive: () => (attempt.lastHeard = this.#lifecycle.now()),
-      failed: ({ cause }) => this.#onError(new ParlorError("credentials", "there are no credentials", { cause })),
+      failed: (error) => this.#onError(failureOf(error)),
       refused: (refusal) => this.#refusedBy(refusal),
       closed: (code, reason) => this.#closed(attempt, code, reason),
     });
@@ -1402,8 +1411,8 @@ class NoStore {
 // What a program uses.
 
 // Why a connection, a join or a message has failed: `code` is an error code, a `Failure`,
-// "credentials" with the exception as `cause`, "refused" with the HTTP `status`, or "left" after the
-// program itself has left.
+// "credentials" or "websocket" with the exception as `cause`, "refused" with the HTTP `status`, or
+// "left" after the program itself has left.
 export class ParlorError extends Error {
   constructor(code, message, { cause, status = null } = {}) {
     super(message, cause === undefined ? {} : { cause });
@@ -1716,7 +1725,8 @@ export class Parlor {
   // `base` is the address of the server, as `https://chat.example.org`; on a page of the server it
   // may be left out.
   constructor(base = globalThis.location?.origin, options = {}) {
-    const { token, ticket, user, path = "/ws", headers, WebSocket, lifecycle = new PageLifecycle() } = options;
+    const { token, ticket, user, path = "/ws", headers } = options;
+    const { WebSocket = globalThis.WebSocket, lifecycle = new PageLifecycle() } = options;
     const url = new URL(path, base);
     url.protocol = url.protocol.replace("http", "ws");
     const site = new URL(base);
@@ -1725,6 +1735,11 @@ export class Parlor {
     const isOwnSite = globalThis.location === undefined || globalThis.location.origin === site.origin;
     const { sse = isOwnSite && ticket === undefined } = options;
     const credentials = { token, ticket };
+    // Only the chats of rooms go without one, so a program has to ask for that.
+    if (WebSocket === undefined && options.sse !== true) {
+      const hint = 'as `import WebSocket from "ws"; new Parlor(base, { WebSocket })`';
+      throw new ParlorError(NO_WEBSOCKET, `there is no global WebSocket: expected the option \`WebSocket\`, ${hint}`);
+    }
     const transports = { websocket: new WebSocketTransport(url, credentials, WebSocket) };
     if (sse) transports.sse = new SseTransport(site, credentials, headers);
     const canRenew = typeof token === "function" || typeof ticket === "function";
