@@ -11,7 +11,7 @@ use crate::support::jwt_keys::KeyPair;
 use crate::support::node::Node;
 use crate::support::process::Process;
 use crate::support::v1_client::{V1Client, text_of};
-use crate::support::wait::{PATIENCE, until};
+use crate::support::wait::PATIENCE;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/embed");
 const KEY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/keys/ed.pem");
@@ -33,13 +33,10 @@ async fn start_site(node: &Node, key: &str) -> (Process, String) {
     (site, url)
 }
 
-/// Waits until the console of the page has these words.
-async fn logs(window: &Window, words: &str) {
-    until(PATIENCE, &format!("{words:?} in the console"), async || {
-        let errors = window.errors().await;
-        if errors.iter().any(|error| error.contains(words)) { Ok(()) } else { Err(format!("{errors:?}")) }
-    })
-    .await;
+/// Waits until the page shows these words as its error.
+async fn shows_error(window: &Window, words: &str) {
+    let shown = "document.querySelector('output').textContent.includes(arguments[0])";
+    window.wait_until(&format!("the error {words:?}"), shown, &[json!(words)]).await;
 }
 
 #[tokio::test]
@@ -49,14 +46,14 @@ async fn a_page_of_another_site_names_why_it_does_not_connect() {
     let (_site, url) = start_site(&foreign, KEY).await;
     let window = browser.window("en").await;
     window.open(&url).await;
-    logs(&window, "the server refuses the connection: 403 `Sec-Fetch-Site`").await;
+    shows_error(&window, "the server refuses the connection: 403 `Sec-Fetch-Site`").await;
 
     // The tokens are signed with another key than the node has.
     let other = KeyPair::for_algorithm(Algorithm::ES256);
     let node = plan(&other).flag("--allowed-origins", "localhost").start().await;
     let (_site, url) = start_site(&node, KEY).await;
     window.open(&url).await;
-    logs(&window, "the server refuses the connection: 401 `Authorization`").await;
+    shows_error(&window, "the server refuses the connection: 401 `Authorization`").await;
 }
 
 #[tokio::test]
