@@ -26,13 +26,15 @@ pub trait Control: Send + Sync {
     /// `EVALSHA` of `decide.lua`: `XTRIM`, and for each command `XADD` and `PUBLISH`.
     fn disconnect(&self, commands: &[Disconnect]) -> impl Future<Output = Result<(), LayerError>> + Send;
 
-    /// Makes every node change the connections of a user, this node included.
+    /// Makes every node change the connections of a user, this node included. A node that is away
+    /// for longer than 4096 of them misses the older ones, unless they end a connection.
     ///
     /// # Errors
     /// As [`disconnect`](Self::disconnect).
     ///
     /// # Cost
-    /// As [`disconnect`](Self::disconnect).
+    /// As [`disconnect`](Self::disconnect), with `RPUSH` and `PEXPIRE`, and `LPOP`, `XRANGE` and
+    /// `XDEL` of the one that is dropped.
     fn instruct(&self, instruction: &Instruction) -> impl Future<Output = Result<(), LayerError>> + Send;
 
     /// Ends announced changes of rights: they cannot be made from now on. What is read after this

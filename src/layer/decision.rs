@@ -19,6 +19,12 @@ impl Decision {
         disconnect.or_else(|| Instruction::decode(json).map(Self::Instruction))
     }
 
+    /// Returns whether the log keeps only so many of its kind, and drops the oldest: it takes no
+    /// access away.
+    pub(crate) fn is_droppable(&self) -> bool {
+        matches!(self, Self::Instruction(instruction) if instruction.is_droppable())
+    }
+
     /// Returns the disconnect command that it is.
     pub(crate) fn disconnect(self) -> Option<Disconnect> {
         if let Self::Disconnect(command) = self { Some(command) } else { None }

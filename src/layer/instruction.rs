@@ -52,6 +52,12 @@ pub enum ConnectionChange {
 }
 
 impl Instruction {
+    /// Returns whether a node that was away may miss it once many others have come: it does not
+    /// end a connection.
+    pub(crate) fn is_droppable(&self) -> bool {
+        self.change != ConnectionChange::Expire
+    }
+
     /// Parses an instruction from Redis; `None` if it is malformed.
     pub(crate) fn decode(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()

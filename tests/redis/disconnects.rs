@@ -3,6 +3,7 @@
 use std::slice;
 use std::time::Instant;
 
+use futures_util::future::try_join_all;
 use parlor::{ConnectionChange, Control, Disconnect, Instruction, now};
 
 use crate::support::cli::key;
@@ -49,6 +50,14 @@ fn about_user(expires_at: u64) -> Instruction {
         user: "a1b2c3d4e5f60718".to_owned(),
         client: Some("\"c\"".to_owned()),
         change: ConnectionChange::Refresh { expires_at: Some(expires_at), info: Some("{}".into()) },
+    }
+}
+
+/// The number that an instruction was made of.
+fn number(instruction: &Instruction) -> Option<u64> {
+    match instruction.change {
+        ConnectionChange::Refresh { expires_at, .. } => expires_at,
+        _ => None,
     }
 }
 
@@ -170,6 +179,41 @@ async fn a_command_that_pubsub_lost_is_applied_within_seconds() {
     near.layer.instruct(&about_user(2)).await.expect("the layer to take an instruction");
     assert_eq!(far.wait_for_instructions(2).await, [1, 2].map(about_user));
     assert_eq!(far.disconnects().len(), 2);
+}
+
+#[tokio::test]
+async fn instructions_leave_disconnects_in_the_log_for_a_node_that_was_away() {
+    let redis = Redis::start().await;
+    let proxy = RedisProxy::start(&redis).await;
+    let (near, far) = (LayerNode::connect(&redis.url()).await, LayerNode::connect(&proxy.url()).await);
+    near.layer.instruct(&about_user(0)).await.expect("the layer to take an instruction");
+    far.wait_for_instructions(1).await;
+    let askings = far.askings();
+    proxy.cut();
+    let order = about_group("lobby", 4403);
+    let expire = Instruction { change: ConnectionChange::Expire, ..about_user(0) };
+    near.layer.disconnect(slice::from_ref(&order)).await.expect("the layer to take an order");
+    near.layer.instruct(&expire).await.expect("the layer to take an instruction");
+    for first in (0..10_500).step_by(500) {
+        let subscriptions: Vec<_> = (first..first + 500).map(about_user).collect();
+        let taken = subscriptions.iter().map(|instruction| near.layer.instruct(instruction));
+        try_join_all(taken).await.expect("the layer to take instructions");
+    }
+    proxy.open();
+    let received = until(seconds(10), "what the node missed", async || {
+        let received = far.instructions();
+        holds(received.len() == 2 + 4096, || format!("{} instructions", received.len())).map(|()| received)
+    })
+    .await;
+    assert_eq!(far.disconnects(), [order]);
+    assert_eq!(received[1], expire);
+    // Those that were sent at once came in any order.
+    let mut numbers: Vec<Option<u64>> = received[2..].iter().map(number).collect();
+    numbers.sort_unstable();
+    assert!(numbers[numbers.len() - 4000..].iter().copied().eq((6500..10_500).map(Some)));
+    assert_eq!(far.askings(), askings, "the log has every decision");
+    let kept: u64 = redis.query(&["XLEN", CONTROL_LOG]).await;
+    assert!((4096..5000).contains(&kept), "{kept} entries");
 }
 
 #[tokio::test]

@@ -1,18 +1,22 @@
 //! Nodes of the version before on the same Redis, as in a rolling update: what they append and
 //! remember is played by their script. `make rolling` runs their program.
 
+use std::slice;
+
+use parlor::{ConnectionChange, Control, Disconnect, Instruction};
 use serde_json::json;
 
 use crate::support::centrifugo::CentrifugoClient;
 use crate::support::event_stream::{EventStream, post, stream_of};
 use crate::support::handshake::Handshake;
 use crate::support::http::Request;
+use crate::support::layer_nodes::LayerNode;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::{V1Client, id_of, text_of};
 use crate::support::version_before::VersionBefore;
-use crate::support::wait::PATIENCE;
+use crate::support::wait::{PATIENCE, holds, until};
 
 /// The entries of a log: their ids, and their fields with names and values in turn.
 type Entries = Vec<(String, Vec<Vec<u8>>)>;
@@ -67,6 +71,38 @@ async fn messages_of_both_versions_reach_every_wire_in_one_order() {
         assert_eq!(text_of(&sse.receive_event("message").await.frame), text);
         assert_eq!(centrifugo.push("lobby", "pub").await["data"]["text"], text);
     }
+}
+
+#[tokio::test]
+async fn decisions_of_both_versions_are_one_log() {
+    const LOG: &str = "parlor:{control}:log";
+    let redis = Redis::start().await;
+    let node = LayerNode::connect(&redis.url()).await;
+    let askings = node.askings();
+    let order = Disconnect { code: 4401, ..Disconnect::default() };
+    let instruction = Instruction {
+        user: "ann".to_owned(),
+        client: None,
+        change: ConnectionChange::Refresh { expires_at: None, info: None },
+    };
+    for round in 1..=3 {
+        node.layer.instruct(&instruction).await.expect("the layer to take an instruction");
+        let newest: Entries = redis.query(&["XREVRANGE", LOG, "+", "-", "COUNT", "1"]).await;
+        let (id, fields) = &newest[0];
+        let names: Vec<_> = fields.iter().step_by(2).map(|name| String::from_utf8_lossy(name)).collect();
+        assert_eq!(names[..3], ["n", "p", "d"], "what the version before reads");
+        let before = format!("{id}.{}", String::from_utf8_lossy(&fields[1]));
+        let decision = r#"{"code":4403,"reason":""}"#;
+        redis.query::<String>(&["XADD", LOG, "*", "n", "abc", "p", &before, "d", decision]).await;
+        node.layer.disconnect(slice::from_ref(&order)).await.expect("the layer to take an order");
+        node.wait_for_instructions(round).await;
+        until(PATIENCE, "the commands of both", async || {
+            let received: Vec<u16> = node.disconnects().iter().map(|command| command.code).collect();
+            holds(received == [4403, 4401].repeat(round), || format!("{received:?}"))
+        })
+        .await;
+    }
+    assert_eq!(node.askings(), askings);
 }
 
 #[tokio::test]

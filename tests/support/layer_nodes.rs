@@ -213,10 +213,15 @@ impl LayerNode {
         self.received.disconnects.lock().unwrap().clone()
     }
 
+    /// The instructions that were delivered.
+    pub fn instructions(&self) -> Vec<Instruction> {
+        self.received.instructions.lock().unwrap().clone()
+    }
+
     /// Waits until this many instructions were delivered.
     pub async fn wait_for_instructions(&self, count: usize) -> Vec<Instruction> {
         until(seconds(5), &format!("{count} instructions"), async || {
-            let instructions = self.received.instructions.lock().unwrap().clone();
+            let instructions = self.instructions();
             holds(instructions.len() == count, || format!("{instructions:?}")).map(|()| instructions)
         })
         .await

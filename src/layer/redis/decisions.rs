@@ -3,13 +3,15 @@
 //!
 //! | key | type | value |
 //! |---|---|---|
-//! | `parlor:{control}:log` | stream | decisions: `d` JSON, `n` a nonce, `p` the one before |
+//! | `parlor:{control}:log` | stream | decisions: `d` JSON, `n` a nonce, `p` and `c` those before |
+//! | `parlor:{control}:droppable` | list | positions of instructions in the log |
 //! | `parlor:{control}:announced` | set | ids of announced changes of rights that have not ended |
 //!
 //! Pub/sub brings an entry to connected nodes at once. A node reads the log from its position on
 //! before it subscribes to any group, and each second, since pub/sub may lose a message unseen. A
 //! node whose position the log no longer has (it was emptied, restored, or trimmed further) asks
-//! every connection again before it subscribes.
+//! every connection again before it subscribes. Instructions that end no connection are bounded by
+//! themselves: the log drops the oldest of them, and every other decision stays.
 //!
 //! A change of rights is made only while its id is in the set. A node removes the id before it asks
 //! the sockets in question, so that no change comes after the question, however late Redis takes
@@ -36,7 +38,7 @@ use crate::layer::listener::LayerListener;
 use crate::layer::redis::absent_records::AbsentRecords;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decision_cursor::{
-    DecisionCursor, DecisionEntry, DecisionPosition, PageOutcome, Pushed,
+    DecisionCursor, DecisionEntry, DecisionPlace, DecisionPosition, PageOutcome, Pushed,
 };
 use crate::layer::redis::scripts::Scripts;
 use crate::telemetry::{Chain, DropReason, METRICS};
@@ -55,6 +57,8 @@ const MAX_PAGE_DECISIONS: usize = 500;
 /// every connection again.
 const MAX_DECISIONS: usize = 10_000;
 const DECISION_WINDOW: Duration = Duration::from_hours(24);
+/// Instructions that the log keeps beside them; a node takes no more at once.
+const MAX_INSTRUCTIONS: usize = 4096;
 
 /// Writes decisions into the log.
 #[derive(Clone)]
@@ -70,14 +74,15 @@ impl DecisionWriter {
     pub(super) async fn write(&self, decisions: &[Disconnect]) -> Result<(), LayerError> {
         let json = |decision| serde_json::to_string(decision).expect("texts and a number become JSON");
         let announces = decisions.first().and_then(|decision| decision.announces.as_deref());
-        self.run(announces.unwrap_or_default(), decisions.iter().map(json).collect(), self.replicas).await?;
+        let (announces, decisions) = (announces.unwrap_or_default(), decisions.iter().map(json).collect());
+        self.run(announces, false, decisions, self.replicas).await?;
         Ok(())
     }
 
     /// Appends an instruction to the log and publishes it.
     pub(super) async fn write_instruction(&self, instruction: &Instruction) -> Result<(), LayerError> {
         let json = serde_json::to_string(instruction).expect("texts and numbers become JSON");
-        self.run("", vec![json], self.replicas).await?;
+        self.run("", instruction.is_droppable(), vec![json], self.replicas).await?;
         Ok(())
     }
 
@@ -91,22 +96,26 @@ impl DecisionWriter {
 
     /// Returns the end of the log, and the ids of the changes that are announced there. An empty
     /// log gets a mark.
-    async fn end(&self) -> Result<(DecisionPosition, HashSet<String>), LayerError> {
-        let mut reply = self.run("", vec![String::new()], 0).await?.into_iter();
-        let end = reply.next().as_deref().and_then(DecisionPosition::parse);
-        Ok((end.ok_or(LayerError::UnexpectedReply("a position"))?, reply.collect()))
+    async fn end(&self) -> Result<(DecisionPlace, HashSet<String>), LayerError> {
+        let mut reply = self.run("", false, vec![String::new()], 0).await?.into_iter();
+        let position = reply.next().as_deref().and_then(DecisionPosition::parse);
+        let position = position.ok_or(LayerError::UnexpectedReply("a position"))?;
+        let lasting = reply.next().as_deref().and_then(DecisionPosition::parse);
+        Ok((DecisionPlace { position, lasting }, reply.collect()))
     }
 
     async fn run(
         &self,
         announces: &str,
+        are_droppable: bool,
         decisions: Vec<String>,
         replicas: usize,
     ) -> Result<Vec<String>, LayerError> {
         let keys = self.commands.keys();
         let mut script = self.scripts.decide.key(keys.control_log());
-        script.key(keys.announced()).arg(keys.control_channel());
-        script.arg(MAX_DECISIONS).arg(millis(DECISION_WINDOW)).arg(announces);
+        script.key(keys.announced()).key(keys.droppable()).arg(keys.control_channel());
+        script.arg(MAX_DECISIONS + MAX_INSTRUCTIONS).arg(millis(DECISION_WINDOW)).arg(announces);
+        script.arg(MAX_INSTRUCTIONS).arg(if are_droppable { "1" } else { "" });
         for decision in decisions {
             script.arg(hex(&rand::random::<[u8; 8]>())).arg(decision);
         }
@@ -192,7 +201,7 @@ impl DecisionLog {
     pub(super) async fn catch_up(&self) -> Result<(), LayerError> {
         while !self.compare().await? {
             let (end, ids) = self.writer.end().await?;
-            let announced = self.announced(&end, &ids).await?;
+            let announced = self.announced(&end.position, &ids).await?;
             self.listener.on_missed_disconnects(&announced);
             self.cursor.lock().restart(end);
         }
@@ -245,16 +254,21 @@ impl DecisionLog {
     /// the position.
     async fn compare(&self) -> Result<bool, LayerError> {
         loop {
-            let Some(from) = self.cursor.lock().position().cloned() else { return Ok(false) };
-            let page = self.page(&from).await?;
+            let Some(from) = self.cursor.lock().place().cloned() else { return Ok(false) };
+            let page = self.page(&from.position).await?;
             let is_last = page.len() < MAX_PAGE_DECISIONS;
             let outcome = self.cursor.lock().on_page(&from, page);
             match outcome {
-                PageOutcome::Missed(missed) if missed.is_empty() => {}
-                PageOutcome::Missed(missed) => {
-                    info!(decisions = missed.len(), "applied decisions that this node had missed");
-                    self.absent.forget();
-                    self.apply_missed(missed);
+                PageOutcome::Missed { decisions, is_whole } => {
+                    if !is_whole {
+                        METRICS.dropped(DropReason::Overflow);
+                        warn!("redis no longer has instructions to connections that this node has missed");
+                    }
+                    if !decisions.is_empty() {
+                        info!(decisions = decisions.len(), "applied decisions that this node had missed");
+                        self.absent.forget();
+                        self.apply_missed(decisions);
+                    }
                 }
                 PageOutcome::Lost => {
                     warn!(
@@ -344,6 +358,8 @@ fn parse_entry(id: &str, fields: &[(String, Vec<u8>)]) -> DecisionEntry {
         // `decide.lua` takes the first field, whatever its name.
         position: DecisionPosition::new(id, &text(fields.first().map(|(_, value)| &**value))),
         prev: DecisionPosition::parse(&text(field("p"))),
+        prev_lasting: DecisionPosition::parse(&text(field("c"))),
+        is_droppable: field("i").is_some(),
         decision: decode(field("d").unwrap_or_default()),
     }
 }
@@ -352,10 +368,14 @@ fn parse_entry(id: &str, fields: &[(String, Vec<u8>)]) -> DecisionEntry {
 fn parse_pushed(payload: &[u8]) -> Option<DecisionEntry> {
     let (position, rest) = std::str::from_utf8(payload).ok()?.split_once(' ')?;
     let (prev, decision) = rest.split_once(' ')?;
+    let position = DecisionPosition::parse(position)?;
+    let decision = decode(decision.as_bytes());
     Some(DecisionEntry {
-        position: DecisionPosition::parse(position)?,
+        position,
         prev: DecisionPosition::parse(prev),
-        decision: decode(decision.as_bytes()),
+        prev_lasting: None,
+        is_droppable: decision.as_ref().is_some_and(Decision::is_droppable),
+        decision,
     })
 }
 

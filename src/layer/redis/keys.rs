@@ -66,6 +66,11 @@ impl Keys {
         format!("{}:{{control}}:log", self.prefix)
     }
 
+    /// Returns the list of the positions of the log's entries that may be dropped.
+    pub(super) fn droppable(&self) -> String {
+        format!("{}:{{control}}:droppable", self.prefix)
+    }
+
     /// Returns the set of the ids of announced changes of rights that have not ended.
     pub(super) fn announced(&self) -> String {
         format!("{}:{{control}}:announced", self.prefix)
