@@ -213,10 +213,18 @@ impl Hub {
         }
     }
 
-    /// Delivers nothing any more to a subscription that has ended.
+    /// Delivers nothing any more to a subscription that has ended, nor joins and leaves of the
+    /// connections in its channel.
     pub(crate) fn silence(&self, subscription: &Subscription) {
-        if let Some(subscribers) = self.subscribers(subscription.group().name()) {
-            subscribers.lock().end(subscription.feed(), subscription.key());
+        self.end_subscriber(subscription.feed(), subscription.key());
+        if let Some((feed, key)) = subscription.listed().and_then(|listed| listed.feed.as_ref()) {
+            self.end_subscriber(feed, *key);
+        }
+    }
+
+    fn end_subscriber(&self, feed: &Feed, key: usize) {
+        if let Some(subscribers) = self.subscribers(feed.group.name()) {
+            subscribers.lock().end(feed, key);
         }
     }
 
@@ -506,5 +514,78 @@ impl Hub {
 
     fn subscribers(&self, group: &str) -> Option<Arc<Mutex<Subscribers>>> {
         self.groups.lock().get(group).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::identity::Identity;
+    use crate::http::context::Context;
+    use crate::realtime::access::{Access, Grant};
+    use crate::realtime::backlog::Limits;
+    use crate::realtime::connection_list::ListedConnection;
+    use crate::realtime::denied::Denied;
+    use crate::realtime::entrance::Entrance;
+    use crate::realtime::renderer::Wire;
+    use crate::realtime::renderer::tests::{Fragile, Plain, feed};
+    use crate::wire::frame::Transport;
+
+    /// An access that grants everything.
+    struct Open;
+
+    impl Access for Open {
+        async fn grant(_: &Context, _: &Identity, name: &str) -> Result<Grant, Denied> {
+            Ok(Grant::new(Group::new(name), name))
+        }
+    }
+
+    fn socket() -> Arc<Socket> {
+        let limits = Limits { bytes: 1024, messages: 16 };
+        let wire = Wire::new::<Plain>(Transport::WebSocket);
+        Arc::new(Socket::new(wire, Arc::new(Identity::anonymous()), limits, 0))
+    }
+
+    /// Subscribes a socket to a channel.
+    fn joined(hub: &Hub, socket: &Arc<Socket>, name: &str) -> Arc<Subscription> {
+        let feed = Feed {
+            group: Group::new(name),
+            name: name.into(),
+            renderer: feed().renderer,
+            omitted: feed().omitted,
+        };
+        let (feed, entrance) = (Arc::new(feed), Entrance::new::<Open, Fragile, Plain>());
+        let grant = Grant::new(feed.group.clone(), &feed.name);
+        let subscription =
+            Arc::new(Subscription::new(Arc::clone(socket), feed, &grant, entrance, JoinedBy::Client));
+        hub.subscribe(&subscription);
+        subscription
+    }
+
+    #[test]
+    fn a_subscription_that_has_ended_receives_no_joins_and_leaves_either() {
+        let (hub, socket) = (Hub::default(), socket());
+        let subscription = joined(&hub, &socket, "lobby");
+        socket.subscriptions().add(&subscription);
+        let connections = Arc::new(Feed {
+            group: feed().group.connections(),
+            name: "lobby".into(),
+            renderer: feed().renderer,
+            omitted: feed().omitted,
+        });
+        let key = hub.insert_subscriber(&socket, &connections, Id::START, false);
+        subscription.set_listed(ListedConnection {
+            group: connections.group.clone(),
+            member: "ann".into(),
+            feed: Some((Arc::clone(&connections), key)),
+        });
+        let is_silent = |feed: &Feed, key| {
+            let subscribers = hub.subscribers(feed.group.name()).expect("a group");
+            subscribers.lock().is_silent(feed, key)
+        };
+        assert!(!hub.is_silent(&subscription) && !is_silent(&connections, key));
+        hub.end_subscription(&subscription, &CloseCode::Forbidden.into());
+        assert!(hub.is_silent(&subscription), "messages");
+        assert!(is_silent(&connections, key), "joins and leaves");
     }
 }

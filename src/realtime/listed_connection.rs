@@ -54,7 +54,9 @@ pub(crate) async fn enter(
         let cursor = Cursor { id: Id::START, epoch: None, presence: presence.version };
         if hub.join_subscriber(feed, *key, cursor, true).is_ok() {
             let own = presence.event("join", Some(&member)).into();
-            if let Rendered::Frame(frame) = feed.render(&own) {
+            if let Rendered::Frame(frame) = feed.render(&own)
+                && !subscription.has_ended()
+            {
                 socket.send(&frame);
             }
             return Ok(());
