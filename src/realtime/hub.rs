@@ -588,4 +588,18 @@ mod tests {
         assert!(hub.is_silent(&subscription), "messages");
         assert!(is_silent(&connections, key), "joins and leaves");
     }
+
+    #[test]
+    fn a_channel_that_was_joined_again_is_not_reported_as_ended() {
+        let (hub, socket) = (Hub::default(), socket());
+        let (ended, again) = (joined(&hub, &socket, "lobby"), joined(&hub, &socket, "lobby"));
+        let subscriptions = socket.subscriptions();
+        assert!(subscriptions.add(&ended).is_none());
+        hub.end_subscription(&ended, &CloseCode::Forbidden.into());
+        let replaced = subscriptions.add(&again).expect("the one before");
+        assert!(Arc::ptr_eq(&replaced, &ended));
+        assert_eq!(subscriptions.take_ended().len(), 0);
+        hub.end_subscription(&again, &CloseCode::Forbidden.into());
+        assert_eq!(subscriptions.take_ended().len(), 1);
+    }
 }

@@ -26,12 +26,17 @@ struct Several {
 }
 
 impl Subscriptions {
-    /// Adds one, and returns the one of this channel before.
+    /// Adds one, and returns the one of this channel before, whose end is not taken any more: the
+    /// client would take it for the end of this one.
     pub(crate) fn add(&self, subscription: &Arc<Subscription>) -> Option<Arc<Subscription>> {
         let mut several = self.several.get_or_init(Box::default).lock();
-        let all = &mut several.all;
+        let Several { all, ended } = &mut *several;
         match at(all, subscription.channel()) {
-            Ok(at) => Some(std::mem::replace(&mut all[at], Arc::clone(subscription))),
+            Ok(at) => {
+                let replaced = std::mem::replace(&mut all[at], Arc::clone(subscription));
+                ended.retain(|(subscription, _)| !Arc::ptr_eq(subscription, &replaced));
+                Some(replaced)
+            }
             Err(at) => {
                 if all.len() == all.capacity() {
                     all.reserve_exact(all.len() / 8 + 1); // a vector would double
