@@ -477,32 +477,38 @@ impl Hub {
 
     /// Calls `act` for every socket and each of its subscriptions, and yields between batches.
     async fn each(&self, act: impl Fn(&Registered)) {
-        self.each_socket(|registered| {
+        self.visit(|registered| {
             act(registered);
-            for joined in registered.joined() {
-                act(&joined);
-            }
+            registered.joined().map(|joined| act(&joined)).count()
         })
         .await;
     }
 
     /// Calls `act` for every socket, and yields between batches.
     pub(crate) async fn each_socket(&self, act: impl Fn(&Registered)) {
-        let mut next = 0;
+        self.visit(|registered| {
+            act(registered);
+            0
+        })
+        .await;
+    }
+
+    /// As [`each_socket`](Self::each_socket). A batch is smaller by what `act` has done beside, and
+    /// returns: the lock is held for it, too.
+    async fn visit(&self, act: impl Fn(&Registered) -> usize) {
+        let mut key = 0;
         loop {
             {
                 let all = self.registered.lock();
-                let end = all.capacity();
-                for key in next..end.min(next + TURN_SOCKETS) {
-                    if let Some(registered) = all.get(key) {
-                        act(registered);
-                    }
+                let mut done = 0;
+                while done < TURN_SOCKETS && key < all.capacity() {
+                    done += 1 + all.get(key).map_or(0, &act);
+                    key += 1;
                 }
-                if next + TURN_SOCKETS >= end {
+                if key >= all.capacity() {
                     return;
                 }
             }
-            next += TURN_SOCKETS;
             tokio::task::yield_now().await;
         }
     }
@@ -519,6 +525,10 @@ impl Hub {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::future::poll_fn;
+    use std::pin::pin;
+
     use super::*;
     use crate::auth::identity::Identity;
     use crate::http::context::Context;
@@ -601,5 +611,28 @@ mod tests {
         assert_eq!(subscriptions.take_ended().len(), 0);
         hub.end_subscription(&again, &CloseCode::Forbidden.into());
         assert_eq!(subscriptions.take_ended().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_bounded_by_subscriptions() {
+        const CHANNELS: usize = 8;
+        let (hub, visited, mut most) = (Hub::default(), Cell::new(0), 0);
+        for _ in 0..TURN_SOCKETS {
+            let socket = socket();
+            hub.register(&socket, None, Instant::now());
+            for channel in 0..CHANNELS {
+                socket.subscriptions().add(&joined(&hub, &socket, &channel.to_string()));
+            }
+        }
+        let mut each = pin!(hub.each(|_| visited.set(visited.get() + 1)));
+        poll_fn(|task| {
+            let before = visited.get();
+            let polled = each.as_mut().poll(task);
+            most = most.max(visited.get() - before);
+            polled
+        })
+        .await;
+        assert_eq!(visited.get(), TURN_SOCKETS * (1 + CHANNELS));
+        assert!(most <= TURN_SOCKETS + CHANNELS, "{most} in one batch");
     }
 }
