@@ -109,7 +109,9 @@ async fn run<P: Protocol, S: Streams>(
                     Next::Handle(Some(message)) => {
                         Box::pin(act::<P, S>(joined, context, &mut limits, message))
                     }
-                    Next::CarryOut(instructed) => Box::pin(instructed::carry_out::<P, S>(joined, instructed)),
+                    Next::CarryOut(instructed) => {
+                        Box::pin(instructed::carry_out_all::<P, S>(joined, instructed))
+                    }
                 };
             act.await;
         }

@@ -14,15 +14,26 @@ use crate::realtime::protocol::{Protocol, Refused};
 use crate::realtime::revalidation::TOKEN_EXPIRED;
 use crate::realtime::streams::Streams;
 use crate::realtime::subscription::JoinedBy;
+use crate::realtime::turn::Turn;
 use crate::telemetry::Chain;
 use crate::wire::close::{Close, CloseCode};
 
 /// Why a connection is closed for which the server cannot join another channel.
 pub const TOO_MANY_CHANNELS: &str = "too many channels";
 
+/// Carries out an instruction and those behind it, by turns with other sockets.
+pub(crate) async fn carry_out_all<P: Protocol, S: Streams>(joined: &Joined, first: Instructed) {
+    let (mut turn, mut next) = (Turn::default(), Some(first));
+    while let Some(instructed) = next {
+        turn.spend(carry_out::<P, S>(joined, instructed)).await;
+        turn.end_request().await;
+        next = joined.realtime().hub().next_instruction(joined.socket());
+    }
+}
+
 /// Carries out an instruction, unless it is for another connection of the user, or the client has
 /// not connected.
-pub(crate) async fn carry_out<P: Protocol, S: Streams>(joined: &Joined, instructed: Instructed) {
+async fn carry_out<P: Protocol, S: Streams>(joined: &Joined, instructed: Instructed) {
     let instruction = &instructed.instruction;
     if joined.socket().awaits_connect() {
         return;

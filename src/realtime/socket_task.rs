@@ -229,7 +229,7 @@ async fn read<P: Protocol, S: Streams>(joined: &Joined, reader: &mut Reader<'_>)
         let act = match next::<P, _>(joined, |task| reader.poll_next(task)).await {
             Next::Handle(read) => handle_read::<P, S>(joined, reader, read),
             Next::CarryOut(instructed) => Box::pin(async move {
-                instructed::carry_out::<P, S>(joined, instructed).await;
+                instructed::carry_out_all::<P, S>(joined, instructed).await;
                 None
             }),
         };
