@@ -530,44 +530,13 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
-    use crate::auth::identity::Identity;
-    use crate::http::context::Context;
-    use crate::realtime::access::{Access, Grant};
-    use crate::realtime::backlog::Limits;
     use crate::realtime::connection_list::ListedConnection;
-    use crate::realtime::denied::Denied;
-    use crate::realtime::entrance::Entrance;
-    use crate::realtime::renderer::Wire;
-    use crate::realtime::renderer::tests::{Fragile, Plain, feed};
-    use crate::wire::frame::Transport;
-
-    /// An access that grants everything.
-    struct Open;
-
-    impl Access for Open {
-        async fn grant(_: &Context, _: &Identity, name: &str) -> Result<Grant, Denied> {
-            Ok(Grant::new(Group::new(name), name))
-        }
-    }
-
-    fn socket() -> Arc<Socket> {
-        let limits = Limits { bytes: 1024, messages: 16 };
-        let wire = Wire::new::<Plain>(Transport::WebSocket);
-        Arc::new(Socket::new(wire, Arc::new(Identity::anonymous()), limits, 0))
-    }
+    use crate::realtime::renderer::tests::feed;
+    use crate::realtime::subscription::tests::{socket, subscription};
 
     /// Subscribes a socket to a channel.
     fn joined(hub: &Hub, socket: &Arc<Socket>, name: &str) -> Arc<Subscription> {
-        let feed = Feed {
-            group: Group::new(name),
-            name: name.into(),
-            renderer: feed().renderer,
-            omitted: feed().omitted,
-        };
-        let (feed, entrance) = (Arc::new(feed), Entrance::new::<Open, Fragile, Plain>());
-        let grant = Grant::new(feed.group.clone(), &feed.name);
-        let subscription =
-            Arc::new(Subscription::new(Arc::clone(socket), feed, &grant, entrance, JoinedBy::Client));
+        let subscription = Arc::new(subscription(socket, name));
         hub.subscribe(&subscription);
         subscription
     }
@@ -597,20 +566,6 @@ mod tests {
         hub.end_subscription(&subscription, &CloseCode::Forbidden.into());
         assert!(hub.is_silent(&subscription), "messages");
         assert!(is_silent(&connections, key), "joins and leaves");
-    }
-
-    #[test]
-    fn a_channel_that_was_joined_again_is_not_reported_as_ended() {
-        let (hub, socket) = (Hub::default(), socket());
-        let (ended, again) = (joined(&hub, &socket, "lobby"), joined(&hub, &socket, "lobby"));
-        let subscriptions = socket.subscriptions();
-        assert!(subscriptions.add(&ended).is_none());
-        hub.end_subscription(&ended, &CloseCode::Forbidden.into());
-        let replaced = subscriptions.add(&again).expect("the one before");
-        assert!(Arc::ptr_eq(&replaced, &ended));
-        assert_eq!(subscriptions.take_ended().len(), 0);
-        hub.end_subscription(&again, &CloseCode::Forbidden.into());
-        assert_eq!(subscriptions.take_ended().len(), 1);
     }
 
     #[tokio::test]

@@ -220,3 +220,39 @@ impl Subscription {
         self.key.store(u32::try_from(key).expect("fewer subscribers than 2^32"), Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::auth::identity::Identity;
+    use crate::realtime::access::Access;
+    use crate::realtime::backlog::Limits;
+    use crate::realtime::denied::Denied;
+    use crate::realtime::renderer::Wire;
+    use crate::realtime::renderer::tests::{Fragile, Plain, feed};
+    use crate::wire::frame::Transport;
+
+    /// An access that grants everything.
+    struct Open;
+
+    impl Access for Open {
+        async fn grant(_: &Context, _: &Identity, name: &str) -> Result<Grant, Denied> {
+            Ok(Grant::new(Group::new(name), name))
+        }
+    }
+
+    pub(crate) fn socket() -> Arc<Socket> {
+        let limits = Limits { bytes: 1024, messages: 16 };
+        let wire = Wire::new::<Plain>(Transport::WebSocket);
+        Arc::new(Socket::new(wire, Arc::new(Identity::anonymous()), limits, 0))
+    }
+
+    /// Returns the subscription of a socket to a channel, which its client joined.
+    pub(crate) fn subscription(socket: &Arc<Socket>, name: &str) -> Subscription {
+        let (renderer, omitted) = (feed().renderer, feed().omitted);
+        let feed = Arc::new(Feed { group: Group::new(name), name: name.into(), renderer, omitted });
+        let (grant, entrance) =
+            (Grant::new(feed.group.clone(), name), Entrance::new::<Open, Fragile, Plain>());
+        Subscription::new(Arc::clone(socket), feed, &grant, entrance, JoinedBy::Client)
+    }
+}

@@ -108,3 +108,23 @@ fn at(all: &[Arc<Subscription>], channel: ChannelName<'_>) -> Result<usize, usiz
         (stream, name).cmp(&key)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::subscription::tests::{socket, subscription};
+    use crate::wire::close::CloseCode;
+
+    #[test]
+    fn a_channel_that_was_joined_again_is_not_reported_as_ended() {
+        let (socket, subscriptions) = (socket(), Subscriptions::default());
+        let [ended, again] = [(); 2].map(|()| Arc::new(subscription(&socket, "lobby")));
+        assert!(subscriptions.add(&ended).is_none());
+        subscriptions.record_end(&ended, &CloseCode::Forbidden.into());
+        let replaced = subscriptions.add(&again).expect("the one before");
+        assert!(Arc::ptr_eq(&replaced, &ended));
+        assert_eq!(subscriptions.take_ended().len(), 0);
+        subscriptions.record_end(&again, &CloseCode::Forbidden.into());
+        assert_eq!(subscriptions.take_ended().len(), 1);
+    }
+}
