@@ -206,9 +206,7 @@ impl Hub {
             JoinedBy::Server if close.is_failure() => return socket.close(&messages_missing()),
             JoinedBy::Server | JoinedBy::Client => {}
         }
-        if subscription.end() {
-            self.silence(subscription);
-            socket.subscriptions().record_end(subscription, close);
+        if socket.subscriptions().end(subscription, close, || self.silence(subscription)) {
             socket.outbox().wake();
         }
     }

@@ -27,7 +27,6 @@ use crate::realtime::socket::Socket;
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::streams::Streams;
 use crate::realtime::subscription::{JoinedBy, Subscription};
-use crate::wire::close::Close;
 
 /// The channels of one connection. Dropped with it: its subscriptions end then.
 pub(crate) struct Joined {
@@ -167,6 +166,7 @@ impl Joined {
         if self.find(Some(&name)).is_some() {
             return Err(Refused::AlreadyJoined); // under another spelling of its name
         }
+        self.send_ended::<P>(); // one before of this name, too
         let feed = self.realtime().hub().share(Feed::new(&grant, entrance.renderer(), join.omitted));
         let catch_up =
             entrance.resumes().then(|| CatchUp::new(self.realtime(), Arc::clone(&feed), grant.kept, start));
@@ -262,13 +262,15 @@ impl Joined {
         self.multiplexed.get()?.waiting.lock().pop_front()
     }
 
-    /// Removes the channels that have ended without the client's doing, and returns why they have.
-    pub(crate) fn take_ended(&self) -> Vec<(Arc<Subscription>, Close)> {
-        let ended = self.socket().subscriptions().take_ended();
-        for (subscription, _) in &ended {
-            self.remove(subscription);
+    /// Removes the channels that have ended without the client's doing, and sends it why they have.
+    /// What follows about a channel of such a name is of a later subscription.
+    pub(crate) fn send_ended<P: Protocol>(&self) {
+        for (subscription, close) in self.socket().subscriptions().take_ended() {
+            self.remove(&subscription);
+            if let Some(frame) = P::left(subscription.channel(), &close) {
+                self.socket().send(&P::TRANSPORT.message(frame, None));
+            }
         }
-        ended
     }
 
     /// Undoes the registration of a channel. What waits to catch up is answered in its turn.

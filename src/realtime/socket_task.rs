@@ -125,11 +125,7 @@ fn poll_change<P: Protocol>(
     joined: &Joined,
     is_idle: bool,
 ) -> Poll<Option<(Box<CatchUp>, Arc<Subscription>)>> {
-    for (subscription, close) in joined.take_ended() {
-        if let Some(frame) = P::left(subscription.channel(), &close) {
-            joined.socket().send(&P::TRANSPORT.message(frame, None));
-        }
-    }
+    joined.send_ended::<P>();
     match is_idle.then(|| joined.next_catch_up()).flatten() {
         Some(next) => Poll::Ready(Some(next)),
         None => Poll::Pending,
@@ -324,6 +320,7 @@ pub(crate) async fn handle<P: Protocol, S: Streams>(
             }
             RateDecision::Flood => (Action::Close(CloseCode::RateLimited.into()), End::Refused),
         };
+        joined.send_ended::<P>(); // that a channel is not joined any more may be the answer
         match action {
             Action::Nothing => {}
             // The client's own message is delivered to it in this turn too: one write for both.

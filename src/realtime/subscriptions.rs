@@ -78,13 +78,23 @@ impl Subscriptions {
         self.several.get().map_or(0, |several| several.lock().all.len())
     }
 
-    /// Records for the socket's task that one of them has ended, and why.
-    pub(crate) fn record_end(&self, subscription: &Arc<Subscription>, close: &Close) {
-        let Some(several) = self.several.get() else { return };
+    /// Ends one of them, unless it has ended, and records for the socket's task why. `silence` is
+    /// called before, so that nothing is delivered to it after its end is known. Returns whether it
+    /// ended: the socket's task finds none that has ended and is not recorded.
+    pub(crate) fn end(
+        &self,
+        subscription: &Arc<Subscription>,
+        close: &Close,
+        silence: impl FnOnce(),
+    ) -> bool {
+        let Some(several) = self.several.get() else { return false };
         let Several { all, ended } = &mut *several.lock();
-        if position(all, subscription).is_some() {
-            ended.push((Arc::clone(subscription), close.clone()));
+        if position(all, subscription).is_none() || !subscription.end() {
+            return false;
         }
+        silence();
+        ended.push((Arc::clone(subscription), close.clone()));
+        true
     }
 
     /// Takes those that have ended since the last call.
@@ -120,11 +130,11 @@ mod tests {
         let (socket, subscriptions) = (socket(), Subscriptions::default());
         let [ended, again] = [(); 2].map(|()| Arc::new(subscription(&socket, "lobby")));
         assert!(subscriptions.add(&ended).is_none());
-        subscriptions.record_end(&ended, &CloseCode::Forbidden.into());
+        assert!(subscriptions.end(&ended, &CloseCode::Forbidden.into(), || {}));
         let replaced = subscriptions.add(&again).expect("the one before");
         assert!(Arc::ptr_eq(&replaced, &ended));
         assert_eq!(subscriptions.take_ended().len(), 0);
-        subscriptions.record_end(&again, &CloseCode::Forbidden.into());
+        assert!(subscriptions.end(&again, &CloseCode::Forbidden.into(), || {}));
         assert_eq!(subscriptions.take_ended().len(), 1);
     }
 }

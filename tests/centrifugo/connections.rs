@@ -369,6 +369,74 @@ async fn a_program_that_subscribes_and_unsubscribes_at_once_has_unsubscribed() {
     }
 }
 
+/// Changes the subscriptions of a user by these methods, one after the other, before the task of a
+/// connection comes to what its client sends next. Returns the connection, which has sent `next`.
+async fn changed_while_busy(site: &Site, methods: &[&str], next: Value) -> CentrifugoClient {
+    let node = &site.program.node;
+    let about = json!({ "user": "ann", "channel": "quiet:news" });
+    let big = json!({ "publish": { "channel": "big", "data": "x".repeat(4000) } });
+    for _ in 0..3 {
+        site.program.batch(20, &big).await;
+    }
+    site.publish("quiet:news", json!("before")).await;
+    let mut bob = CentrifugoClient::connect(node, "bob").await;
+    bob.subscribe("quiet:news").await;
+    let mut ann = CentrifugoClient::connect(node, "ann").await;
+    ann.subscribe("big").await;
+    // More than fits on the way to a client that does not read.
+    let history = |id: usize| json!({ "id": 100 + id, "history": { "channel": "big", "limit": 50 } });
+    let commands: Vec<_> = (0..BUSY_COMMANDS).map(|id| history(id).to_string()).collect();
+    ann.send(&commands.join("\n")).await;
+    ann.send(&next.to_string()).await;
+    let mut last = CentrifugoClient::connect(node, "ann").await;
+    let mut commands: Vec<_> = methods.iter().map(|method| json!({ *method: about })).collect();
+    commands.push(json!({ "subscribe": { "user": "ann", "channel": "last", "client": last.id() } }));
+    let replies = site.program.result("batch", &json!({ "commands": commands })).await;
+    assert!(!replies.to_string().contains("error"), "{replies}");
+    last.push("last", "subscribe").await; // the other connection has its instructions, too
+    ann.reply(99 + BUSY_COMMANDS as u64).await;
+    ann
+}
+
+/// Costly commands that one frame has.
+const BUSY_COMMANDS: usize = 40;
+
+/// Returns the kinds of the pushes of a channel that a client has received, in their order.
+fn kinds(client: &CentrifugoClient, channel: &str) -> Vec<String> {
+    let pushes = client.unread().iter().filter(|push| push["channel"] == channel);
+    let members = pushes.flat_map(|push| push.as_object().expect("a push").keys());
+    members.filter(|member| *member != "channel").cloned().collect()
+}
+
+fn unlimited() -> Plan {
+    plan()
+        .flag("--reads-per-second", "0")
+        .flag("--messages-per-second", "0")
+        .flag("--publishes-per-second", "0")
+}
+
+#[tokio::test]
+async fn a_client_learns_of_its_subscriptions_in_the_order_of_their_changes() {
+    let site = Site::by(&unlimited()).await;
+    let methods = ["subscribe", "unsubscribe", "subscribe"];
+    let mut ann =
+        changed_while_busy(&site, &methods, json!({ "id": 1000, "history": { "channel": "big" } })).await;
+    ann.reply(1000).await;
+    site.publish("quiet:news", json!("after")).await;
+    assert_eq!(ann.data("quiet:news", 1).await, [json!("after")]);
+    assert_eq!(kinds(&ann, "quiet:news"), methods);
+}
+
+#[tokio::test]
+async fn the_end_of_a_subscription_comes_before_the_reply_to_unsubscribe() {
+    let site = Site::by(&unlimited()).await;
+    let methods = ["subscribe", "unsubscribe"];
+    let next = json!({ "id": 1000, "unsubscribe": { "channel": "quiet:news" } });
+    let mut ann = changed_while_busy(&site, &methods, next).await;
+    ann.reply(1000).await;
+    assert_eq!(kinds(&ann, "quiet:news"), methods);
+}
+
 #[tokio::test]
 async fn a_program_changes_connections_of_a_node_without_redis() {
     let plan = plan().flag("--operator", "boss").env("PARLOR_OPERATOR_PASSWORD", &password("boss"));
