@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use slab::Slab;
@@ -18,7 +18,8 @@ use crate::layer::{Disconnect, Instruction, NodeFigures};
 use crate::realtime::channel::Interval;
 use crate::realtime::disconnects::{Announced, DisconnectIndex, RecentDisconnects};
 use crate::realtime::fanout::messages_missing;
-use crate::realtime::instructions::{Instructed, Instructions};
+use crate::realtime::instructions::{Instructed, Instructions, Taken};
+use crate::realtime::registered::Registered;
 use crate::realtime::renderer::Feed;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers;
@@ -54,41 +55,6 @@ pub(crate) struct Hub {
     closing: AtomicBool,
     disconnects: Mutex<RecentDisconnects>,
     instructions: Instructions,
-}
-
-/// An open socket and one of its subscriptions, or the socket alone.
-#[derive(Clone)]
-pub(crate) struct Registered {
-    pub(crate) socket: Arc<Socket>,
-    pub(crate) subscription: Option<Arc<Subscription>>,
-}
-
-impl Registered {
-    fn new(socket: &Arc<Socket>, subscription: Option<&Arc<Subscription>>) -> Self {
-        Self { socket: Arc::clone(socket), subscription: subscription.cloned() }
-    }
-
-    /// Returns those that the socket joined beside the channel of its path.
-    fn joined(&self) -> impl Iterator<Item = Self> {
-        let joined = self.socket.subscriptions().all();
-        joined.into_iter().map(|subscription| Self::new(subscription.socket(), Some(&subscription)))
-    }
-
-    /// Returns the name of its group.
-    pub(crate) fn group(&self) -> Option<&str> {
-        Some(self.subscription.as_ref()?.group().name())
-    }
-
-    /// Returns how long the client may stay unasked; `None` for ever.
-    pub(crate) fn valid_for(&self) -> Option<Duration> {
-        let of_subscription = self.subscription.as_ref().and_then(|subscription| subscription.valid_for());
-        [self.socket.identity().valid_for(), of_subscription].into_iter().flatten().min()
-    }
-
-    fn matches(&self, command: &Disconnect) -> bool {
-        let identity = self.socket.identity();
-        command.matches(Some(identity.id()), identity.login(), self.group())
-    }
 }
 
 impl Hub {
@@ -382,10 +348,7 @@ impl Hub {
         }
         let made = DisconnectIndex::new(commands.iter().filter(|command| command.announces.is_none()));
         for registered in self.registered() {
-            let identity = registered.socket.identity();
-            if let Some(command) = made.find(identity.id(), identity.login(), registered.group()) {
-                self.end_by(&registered, command);
-            }
+            self.end_found(&registered, &made);
         }
     }
 
@@ -423,45 +386,55 @@ impl Hub {
         .await;
     }
 
-    /// Ends what a command matches: a subscription if the command names a group, else the socket.
-    fn end_by(&self, registered: &Registered, command: &Disconnect) {
+    /// Ends what one of these commands matches: a subscription if the command names a group, else
+    /// the socket.
+    fn end_found(&self, registered: &Registered, commands: &DisconnectIndex<'_>) {
+        let identity = registered.socket.identity();
+        let Some(command) = commands.find(identity.id(), identity.login(), registered.group()) else {
+            return;
+        };
         match command.group {
             Some(_) => self.end(registered, &command.close()),
             None => registered.socket.close(&command.close()),
         }
     }
 
-    /// Closes every socket that the command matches, in a task of its own.
+    /// Closes every socket that the command matches, in a task.
     pub(crate) fn apply(self: &Arc<Self>, command: Disconnect) {
         self.record(&command);
-        if command.announces.is_some() {
-            return;
+        if command.announces.is_none() && self.instructions.add_disconnect(command) {
+            self.spawn_passes();
         }
-        let hub = Arc::clone(self);
-        tokio::spawn(async move {
-            hub.each(|registered| {
-                if registered.matches(&command) {
-                    hub.end_by(registered, &command);
-                }
-            })
-            .await;
-        });
     }
 
-    /// Passes an instruction to the tasks of the connections that it concerns, after earlier ones.
+    /// Passes an instruction to the tasks of the connections that it concerns, after earlier ones
+    /// and earlier disconnect commands.
     pub(crate) fn instruct(self: &Arc<Self>, instruction: Instruction) {
-        if !self.instructions.add(instruction) {
-            return;
+        if self.instructions.add(instruction) {
+            self.spawn_passes();
         }
+    }
+
+    /// Does what was added, in one task: one command never comes to a connection after a later
+    /// instruction.
+    fn spawn_passes(self: &Arc<Self>) {
         let hub = Arc::clone(self);
         tokio::spawn(async move {
-            while let Some(added) = hub.instructions.take_added() {
-                hub.each_socket(|Registered { socket, .. }| {
+            while let Some(Taken { disconnects, instructions }) = hub.instructions.take_added() {
+                let index = DisconnectIndex::new(disconnects.iter());
+                hub.visit(|registered| {
+                    let mut joined = 0;
+                    if !disconnects.is_empty() {
+                        hub.end_found(registered, &index);
+                        joined = registered.joined().map(|joined| hub.end_found(&joined, &index)).count();
+                    }
+                    let socket = &registered.socket;
                     if socket.connects()
-                        && let Some(instructed) = added.get(socket.identity().id())
+                        && let Some(instructed) = instructions.get(socket.identity().id())
                     {
                         hub.instructions.give(socket, instructed);
                     }
+                    joined
                 })
                 .await;
             }
@@ -526,8 +499,10 @@ mod tests {
     use std::cell::Cell;
     use std::future::poll_fn;
     use std::pin::pin;
+    use std::time::Duration;
 
     use super::*;
+    use crate::layer::ConnectionChange;
     use crate::realtime::connection_list::ListedConnection;
     use crate::realtime::renderer::tests::feed;
     use crate::realtime::subscription::tests::{socket, subscription};
@@ -564,6 +539,36 @@ mod tests {
         hub.end_subscription(&subscription, &CloseCode::Forbidden.into());
         assert!(hub.is_silent(&subscription), "messages");
         assert!(is_silent(&connections, key), "joins and leaves");
+    }
+
+    /// On one thread tasks run in the order in which they are spawned.
+    #[tokio::test]
+    async fn an_instruction_comes_after_the_commands_before_it() {
+        let (hub, socket) = (Arc::new(Hub::default()), socket());
+        socket.end_connect(true);
+        hub.register(&socket, None, Instant::now());
+        let subscription = joined(&hub, &socket, "lobby");
+        socket.subscriptions().add(&subscription);
+        let id = socket.identity().id();
+        let instruct = |user: &str| {
+            let change = ConnectionChange::Refresh { expires_at: None, info: None };
+            hub.instruct(Instruction { user: user.to_owned(), client: None, change });
+        };
+        instruct("another");
+        let had_ended = tokio::spawn({
+            let (hub, socket) = (Arc::clone(&hub), Arc::clone(&socket));
+            async move {
+                while hub.next_instruction(&socket).is_none() {
+                    tokio::task::yield_now().await;
+                }
+                subscription.has_ended()
+            }
+        });
+        let user = Some(id.to_owned());
+        hub.apply(Disconnect { user, group: Some("lobby".to_owned()), ..Disconnect::default() });
+        instruct(id);
+        let had_ended = tokio::time::timeout(Duration::from_secs(10), had_ended).await;
+        assert!(had_ended.expect("an instruction").unwrap());
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
-//! Instructions on their way to the tasks of the connections that they concern.
+//! Instructions on their way to the tasks of the connections that they concern, in line with the
+//! disconnect commands before and after them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use tracing::warn;
 
-use crate::layer::Instruction;
+use crate::layer::{Disconnect, Instruction};
 use crate::realtime::outbox::TOO_SLOW;
 use crate::realtime::socket::Socket;
 use crate::telemetry::{DropReason, LogThrottle, METRICS};
@@ -37,12 +38,21 @@ pub(crate) struct Instructions {
     connections: AtomicUsize,
 }
 
-/// Instructions whose connections have not been looked for.
+/// Instructions and disconnect commands whose connections have not been looked for.
 #[derive(Default)]
 struct Added {
+    disconnects: Vec<Disconnect>,
     instructions: Vec<Instructed>,
     /// A task takes them.
     is_taken: bool,
+}
+
+/// What is done in one pass over the connections, the disconnects first: what an instruction before
+/// one of them joins, that one ends when it is joined.
+pub(crate) struct Taken {
+    pub(crate) disconnects: Vec<Disconnect>,
+    /// By user.
+    pub(crate) instructions: HashMap<String, Vec<Instructed>>,
 }
 
 impl Instructions {
@@ -64,18 +74,25 @@ impl Instructions {
         !std::mem::replace(&mut added.is_taken, true)
     }
 
-    /// Takes what was added, by user; `None` if there is no more.
-    pub(crate) fn take_added(&self) -> Option<HashMap<String, Vec<Instructed>>> {
+    /// As [`add`](Self::add), for a disconnect command.
+    pub(crate) fn add_disconnect(&self, command: Disconnect) -> bool {
         let mut added = self.added.lock();
-        if added.instructions.is_empty() {
+        added.disconnects.push(command);
+        !std::mem::replace(&mut added.is_taken, true)
+    }
+
+    /// Takes what was added; `None` if there is no more.
+    pub(crate) fn take_added(&self) -> Option<Taken> {
+        let mut added = self.added.lock();
+        if added.instructions.is_empty() && added.disconnects.is_empty() {
             added.is_taken = false;
             return None;
         }
-        let mut by_user: HashMap<String, Vec<Instructed>> = HashMap::new();
+        let mut instructions: HashMap<String, Vec<Instructed>> = HashMap::new();
         for instructed in std::mem::take(&mut added.instructions) {
-            by_user.entry(instructed.instruction.user.clone()).or_default().push(instructed);
+            instructions.entry(instructed.instruction.user.clone()).or_default().push(instructed);
         }
-        Some(by_user)
+        Some(Taken { disconnects: std::mem::take(&mut added.disconnects), instructions })
     }
 
     /// Gives instructions to the task of a connection. One that does not carry them out is closed.

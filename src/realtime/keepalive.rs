@@ -9,7 +9,7 @@ use tracing::debug;
 
 use crate::layer::Control;
 use crate::realtime::disconnects::Announced;
-use crate::realtime::hub::Registered;
+use crate::realtime::registered::Registered;
 use crate::realtime::revalidation;
 use crate::realtime::revalidation::Pace;
 use crate::realtime::runtime::Realtime;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Weak};
 use once_cell::sync::OnceCell;
 
 use crate::layer::{Disconnect, Instruction, LayerError, LayerListener, NodeFigures};
-use crate::realtime::hub::{Hub, Registered};
+use crate::realtime::hub::Hub;
+use crate::realtime::registered::Registered;
 use crate::realtime::revalidation;
 use crate::realtime::revalidation::Pace;
 use crate::realtime::runtime::Realtime;

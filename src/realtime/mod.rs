@@ -20,6 +20,7 @@ pub(crate) mod welcome;
 // Admission: from a request to a registered socket.
 pub(crate) mod admission;
 pub(crate) mod listed_connection;
+pub(crate) mod registered;
 pub(crate) mod registration;
 pub(crate) mod start_position;
 pub(crate) mod subscription;

@@ -21,7 +21,7 @@ use crate::layer::Disconnect;
 use crate::layer::LayerError;
 use crate::realtime::access::Grant;
 use crate::realtime::denied::Denied;
-use crate::realtime::hub::Registered;
+use crate::realtime::registered::Registered;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscription::Subscription;
