@@ -41,8 +41,9 @@
 //!   one number: users with a member on a live node, and users whose last member left less than
 //!   [`LEAVE_GRACE`] ago. A user is known by its id; its name is data. The users of a node that
 //!   ends leave after the grace, those of a killed one within 15 seconds of the next time that a
-//!   node has members in the group or is asked for its count. A node that was taken for dead while
-//!   it lived, or whose Redis lost its data or went back to older data, adds its members again.
+//!   node has members in the group or is asked for its users or their number. A node that was taken
+//!   for dead while it lived, or whose Redis lost its data or went back to older data, adds its
+//!   members again.
 //! - **Presence.** Every node of a group receives each join, leave and rename of a user once, as a
 //!   [`PRESENCE`](crate::wire::event::PRESENCE) event in order with the messages, and never a join
 //!   of a user that it has, nor a leave of one that it does not have. When many users join at once,

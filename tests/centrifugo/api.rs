@@ -1,6 +1,6 @@
 //! The server API under Centrifugo's names.
 
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::support::centrifugo::{CentrifugoClient, plan};
 use crate::support::http::Request;
@@ -8,7 +8,7 @@ use crate::support::program::Program;
 use crate::support::redis::Redis;
 use crate::support::rooms_client::RoomsClient;
 use crate::support::user::User;
-use crate::support::wait::{PATIENCE, holds, until};
+use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 #[tokio::test]
 async fn a_program_publishes_and_reads_what_clients_do() {
@@ -64,6 +64,28 @@ async fn a_program_publishes_and_reads_what_clients_do() {
     })
     .await;
     assert_eq!(program.result("info", &json!({})).await["nodes"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn connections_of_a_killed_node_leave_where_only_programs_ask_for_them() {
+    let redis = Redis::start().await;
+    let program = Program::start(&redis, "read").await;
+    let mut dying = plan().redis(&redis).start().await;
+    let mut ann = CentrifugoClient::connect(&dying, "ann").await;
+    ann.subscribe("hall").await;
+    ann.subscribe("attic").await;
+    let ask = async || {
+        let listed = program.result("presence", &json!({ "channel": "hall" })).await["presence"].take();
+        let count = program.result("presence_stats", &json!({ "channel": "attic" })).await;
+        (listed.as_object().map(Map::len), count["num_clients"].as_u64())
+    };
+    assert_eq!(ask().await, (Some(1), Some(1)));
+    dying.kill();
+    until(seconds(15) + PATIENCE, "the connections to leave", async || {
+        let known = ask().await;
+        holds(known == (Some(0), Some(0)), || format!("{known:?}"))
+    })
+    .await;
 }
 
 #[tokio::test]

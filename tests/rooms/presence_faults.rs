@@ -1,14 +1,16 @@
 //! Presence under faults: late answers, slow readers, failovers, restored and lost data, and
 //! another clock. Each node is asked for its list, and each member for its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use parlor::{Group, Presence};
 use redis::Value as Reply;
 
 use crate::support::handshake::Handshake;
 use crate::support::http::Request;
+use crate::support::layer_nodes::LayerNode;
 use crate::support::member_list::MemberList;
 use crate::support::node::Node;
 use crate::support::process::Signal;
@@ -160,6 +162,25 @@ async fn users_of_a_node_that_dies_while_redis_is_away_leave() {
         }
         all_agree(&[&nodes[0], &nodes[1]], &mut members, REPAIR).await;
     }
+}
+
+#[tokio::test]
+async fn users_of_a_node_that_is_forgotten_leave_after_one_question() {
+    let redis = Redis::start().await;
+    let mut dying = Node::on(&redis).await;
+    let _members = [V1Client::join(&dying, "lobby").await, V1Client::join(&dying, "kitchen").await];
+    dying.kill();
+    // Other nodes remove it from there a minute later.
+    redis.query::<i64>(&["DEL", "parlor:beats"]).await;
+    let other = LayerNode::connect(&redis.url()).await;
+    let [listed, counted] = ["chat_lobby", "chat_kitchen"].map(Group::new);
+    assert_eq!(other.layer.presence(&listed).await.expect("a list").count, 1);
+    assert_eq!(other.layer.member_count(&counted).await.expect("a count"), 1);
+    until(seconds(15) + PATIENCE, "the users to leave both", async || {
+        let left = [redis.seats(listed.name()).await, redis.seats(counted.name()).await];
+        holds(left.iter().all(BTreeMap::is_empty), || format!("{left:?}"))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,11 +4,13 @@
 //! readings of the observer. No clock but the observer's own counts, and that only after a node
 //! said that it ends; an observer that cannot read takes no node for dead.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::mem::take;
 
 use tokio::time::Instant;
 
 use crate::layer::contract::LEAVE_GRACE;
+use crate::wire::group::Group;
 
 /// What a node writes that ends.
 pub(super) const ENDED: &str = "end";
@@ -31,6 +33,8 @@ struct Watched {
     unchanged: u32,
     ended_at: Option<Instant>,
     is_dead: bool,
+    /// Groups in which it was seen since its number changed.
+    groups: HashSet<Group>,
 }
 
 /// What a reading shows.
@@ -38,6 +42,8 @@ struct Watched {
 pub(super) struct Reading {
     /// Nodes that are dead since this reading.
     pub(super) dead: Vec<String>,
+    /// Groups in which these were seen.
+    pub(super) groups: HashSet<Group>,
     /// Nodes whose entries can be removed.
     pub(super) removable: Vec<String>,
 }
@@ -63,6 +69,7 @@ impl BeatWatch {
             if (has_ended || watched.unchanged >= DEAD_AFTER) && !watched.is_dead {
                 watched.is_dead = true;
                 reading.dead.push(node.clone());
+                reading.groups.extend(take(&mut watched.groups));
             }
             if beat.is_some() && watched.is_dead && watched.unchanged >= REMOVED_AFTER {
                 reading.removable.push(node.clone());
@@ -77,6 +84,17 @@ impl BeatWatch {
         if !self.nodes.contains_key(node) {
             self.nodes.insert(node.to_owned(), Watched::default());
         }
+    }
+
+    /// Watches a node that has a seat in this group; returns whether it is dead. If it is found
+    /// dead later, the reading has the group.
+    pub(super) fn see_in(&mut self, group: &Group, node: &str) -> bool {
+        self.see(node);
+        let watched = self.nodes.get_mut(node).expect("watched");
+        if !watched.is_dead && !watched.groups.contains(group) {
+            watched.groups.insert(group.clone());
+        }
+        watched.is_dead
     }
 
     pub(super) fn is_dead(&self, node: &str) -> bool {
@@ -132,6 +150,19 @@ mod tests {
         assert_eq!(watch.on_reading(&end, now), Reading::default());
         assert_eq!(watch.on_reading(&end, now + Duration::from_secs(4)), Reading::default());
         assert_eq!(watch.on_reading(&end, now + Duration::from_secs(5)).dead, ["a"]);
+    }
+
+    #[test]
+    fn groups_in_which_a_dead_node_was_seen_are_returned_once() {
+        let (mut watch, now) = (BeatWatch::default(), Instant::now());
+        let [before, after] = ["before", "after"].map(Group::new);
+        assert!(!watch.see_in(&before, "a"));
+        watch.on_reading(&beats(&[("a", "7")]), now);
+        assert!(!watch.see_in(&after, "a"), "{before:?} was seen before the number changed");
+        let groups: Vec<_> = (0..6).map(|_| watch.on_reading(&beats(&[("a", "7")]), now).groups).collect();
+        assert_eq!(groups[4], HashSet::from([after.clone()]));
+        assert!(groups.iter().enumerate().all(|(n, groups)| n == 4 || groups.is_empty()), "{groups:?}");
+        assert!(watch.see_in(&after, "a"));
     }
 
     #[test]

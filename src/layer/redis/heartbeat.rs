@@ -77,6 +77,9 @@ pub(super) struct Heartbeat {
 /// The fields of a group's users that say how many there are, and what one id has of them.
 type StateAndShare = (Option<Vec<u8>>, Option<Vec<u8>>);
 
+/// How many users a group has, who they are unless they are too many, and the ids that have them.
+pub(super) type List = (usize, Option<Vec<String>>, Vec<u8>);
+
 /// What changes from beat to beat.
 struct Beats {
     count: u64,
@@ -163,6 +166,7 @@ impl Heartbeat {
             info!(node, "dead node found");
             beats.suspects.extend(self.membership.groups());
         }
+        beats.suspects.extend(reading.groups);
         if !reading.removable.is_empty() {
             let mut pipeline = Pipeline::new();
             for node in reading.removable.iter().filter(|node| **node != self.node) {
@@ -245,8 +249,7 @@ impl Heartbeat {
                 Job::See(group, ids) => {
                     let mut watch = self.watch.lock();
                     for id in ids {
-                        watch.see(id.node());
-                        if watch.is_dead(id.node()) {
+                        if watch.see_in(&group, id.node()) {
                             beats.suspects.insert(group.clone());
                         }
                     }
@@ -360,8 +363,8 @@ impl Heartbeat {
         }
     }
 
-    /// Returns the users of a group as Redis has them.
-    pub(super) async fn list(&self, group: &Group) -> Result<(usize, Option<Vec<String>>), LayerError> {
+    /// Returns the users of a group as Redis has them, and the ids that have them.
+    pub(super) async fn list(&self, group: &Group) -> Result<List, LayerError> {
         let mut script = self.scripts.list.key(self.commands.keys().members(group));
         script.arg(MAX_LISTED_MEMBERS).arg(MAX_SINGLE_CHANGES);
         self.commands.script(&script).await

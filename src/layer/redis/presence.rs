@@ -17,7 +17,8 @@ impl Presence for RedisLayer {
         if let Some(known) = self.membership.snapshot(group) {
             return Ok(known);
         }
-        let (count, members) = self.heartbeat.list(group).await?;
+        let (count, members, ids) = self.heartbeat.list(group).await?;
+        self.see(group, &ids);
         Ok(self.membership.foreign_snapshot(count, members))
     }
 
@@ -25,8 +26,7 @@ impl Presence for RedisLayer {
         let mut read = Cmd::new();
         read.arg("HGET").arg(self.commands.keys().members(group)).arg(" m");
         let state: Option<Vec<u8>> = self.commands.command(&read).await?;
-        let ids = SeatId::parse_all(seat_ids(state.as_deref().unwrap_or_default())).collect();
-        self.membership.add_job(Job::See(group.clone(), ids));
+        self.see(group, seat_ids(state.as_deref().unwrap_or_default()));
         Ok(count(state))
     }
 
@@ -67,6 +67,14 @@ impl Presence for RedisLayer {
 }
 
 impl RedisLayer {
+    /// These ids have users of a group, who leave if their nodes are dead or are found dead.
+    fn see(&self, group: &Group, ids: &[u8]) {
+        let ids: Vec<SeatId> = SeatId::parse_all(ids).collect();
+        if !ids.is_empty() {
+            self.membership.add_job(Job::See(group.clone(), ids));
+        }
+    }
+
     /// Returns the names of the live nodes, and what they report of themselves (JSON).
     pub(super) async fn beats_and_facts(
         &self,

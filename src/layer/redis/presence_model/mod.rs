@@ -421,8 +421,7 @@ impl Simulation {
             }
             Job::See(group, ids) => {
                 for id in ids {
-                    node.watch.see(id.node());
-                    if node.watch.is_dead(id.node()) {
+                    if node.watch.see_in(&group, id.node()) {
                         node.suspects.insert(group.clone());
                     }
                 }
@@ -454,9 +453,11 @@ impl Simulation {
         }
         node.written = Some(written);
         node.membership.on_beat(now);
-        if !node.watch.on_reading(&redis.beats, now).dead.is_empty() {
+        let reading = node.watch.on_reading(&redis.beats, now);
+        if !reading.dead.is_empty() {
             node.suspects.extend(node.membership.groups());
         }
+        node.suspects.extend(reading.groups);
         for group in std::mem::take(&mut node.suspects) {
             let ids = redis.groups.get(group.name()).map(|of| of.ids.clone()).unwrap_or_default();
             for id in ids.into_iter().filter(|id| id.node() != node.name) {
