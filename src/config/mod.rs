@@ -49,9 +49,9 @@ pub struct Config {
           default_value = "127.0.0.1:8000", value_parser = address)]
     pub listen: Vec<SocketAddr>,
 
-    /// URL of the Redis that all nodes share: redis://host:port/db, or
-    /// redis+sentinel://host:port,host:port/NAME for a master that Sentinels monitor; without it,
-    /// the node runs alone
+    /// URL of the Redis that all nodes share: redis://host:port/db,
+    /// redis+unix:///path/of/socket?db=0, or redis+sentinel://host:port,host:port/NAME for a master
+    /// that Sentinels monitor; without it, the node runs alone
     #[arg(long, env = "REDIS_URL", value_name = "URL", global = true, hide_env_values = true, value_parser = redis_url)]
     redis_url: Option<RedisUrl>,
 

@@ -2,6 +2,11 @@
 // this file, with PARLOR_BINARY, PARLOR_SECRET and REDIS_URL in its environment.
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { createHmac, randomBytes } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 
 import { CloseCode, Parlor } from "../parlor.js";
@@ -150,6 +155,36 @@ test("messages that the log has no more are reported as a gap", async () => {
   assert.equal(gap.reason, "trimmed");
   for (const client of [parlor, later]) client.close();
   await small.close();
+});
+
+test("a room of one user is entered by the `sub` of a token, and a program publishes there", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "parlor-"));
+  const key = randomBytes(32).toString("hex");
+  const file = join(folder, "token.key");
+  writeFileSync(file, `${key}\n`);
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const token = (sub) => {
+    const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub, exp: Math.floor(Date.now() / 1000) + 600 })}`;
+    return `${signed}.${createHmac("sha256", key).update(signed).digest("base64url")}`;
+  };
+  const site = await Node.start("--token-key-file", file, "--token-algorithm", "HS256");
+  const [ann, eve] = ["42", "44"].map((sub) => new Parlor(site.url, { token: token(sub) }));
+  t.after(async () => {
+    for (const parlor of [ann, eve]) parlor.close();
+    await site.close();
+    rmSync(folder, { recursive: true });
+  });
+  const room = ann.join("#42");
+  const said = next(room, "message");
+  for (const channel of [room, ann.join("team#42,43")]) assert.equal((await channel.joined).private, true);
+  for (const name of ["#42", "team#42,43"]) await assert.rejects(eve.join(name).joined, { code: "not_found" });
+  const apiKey = execFileSync(process.env.PARLOR_BINARY, ["key", "add", "shop", "--scope", "publish"], { encoding: "utf8" });
+  const headers = { Authorization: `Bearer ${apiKey.trim()}`, "Content-Type": "application/json" };
+  const body = JSON.stringify({ message: "Your parcel has left" });
+  const published = await fetch(`${site.url}/api/rooms/%2342/messages`, { method: "POST", headers, body });
+  assert.equal(published.status, 201);
+  const [{ text, name }] = await said;
+  assert.deepEqual([text, name], ["Your parcel has left", "#shop"]);
 });
 
 test("a join that is rejected says why and disturbs no other room", async () => {
