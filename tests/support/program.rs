@@ -56,6 +56,12 @@ impl Program {
         self.replies(&serde_json::json!({ "commands": vec![command; count] })).await
     }
 
+    /// Carries out these commands in a batch; each succeeds.
+    pub async fn carry_out(&self, commands: &Value) {
+        let replies = self.replies(&serde_json::json!({ "commands": commands })).await;
+        assert!(replies.iter().all(|reply| reply["error"].is_null()), "{replies:?}");
+    }
+
     /// Calls `batch`, and returns its replies.
     pub async fn replies(&self, params: &Value) -> Vec<Value> {
         let mut answer = self.call("batch", params).await;
