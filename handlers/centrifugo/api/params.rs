@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::protocols::centrifugo::encoding::object;
 use crate::protocols::centrifugo::error::{Error, ErrorCode};
 
 /// The most channels of a broadcast, and commands of a batch.
@@ -13,11 +14,7 @@ const MAX_DETAIL_CHARS: usize = 200;
 
 /// Parses the parameters of a method, of which it has to know each.
 pub(super) fn params<P: DeserializeOwned>(body: &str) -> Result<P, Error> {
-    // A derived parser accepts arrays, too.
-    if !body.trim_ascii_start().starts_with('{') {
-        return Err(bad_params("expected a JSON object"));
-    }
-    serde_json::from_str(body).map_err(|error| bad_params(&error.to_string()))
+    object(body.as_bytes()).map_err(|error| bad_params(&error.to_string()))
 }
 
 /// An error that says what is wrong with parameters.

@@ -7,7 +7,7 @@ use parlor::Frame;
 use prost::Message;
 use prost::encoding::decode_varint;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 
 use crate::protocols::centrifugo::messages::{Command, Reply};
 
@@ -36,11 +36,16 @@ pub(crate) struct Json;
 /// Protobuf messages, each behind its length as a varint.
 pub(crate) struct Protobuf;
 
-/// Decodes a JSON object; `None` for any other bytes.
-pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+/// Decodes a JSON object.
+///
+/// # Errors
+/// Returns what is wrong with any other bytes.
+pub(crate) fn object<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
     // A derived parser accepts arrays, too.
-    let is_object = json.trim_ascii_start().starts_with(b"{");
-    serde_json::from_slice(json).ok().filter(|_| is_object)
+    if !json.trim_ascii_start().starts_with(b"{") {
+        return Err(serde_json::Error::custom("expected a JSON object"));
+    }
+    serde_json::from_slice(json)
 }
 
 /// Encodes an object on one line: clients split messages at line breaks. Those between the tokens
@@ -69,7 +74,7 @@ impl Encoding for Json {
     }
 
     fn decode(frame: &Frame<'_>) -> Option<Command> {
-        object(bytes(frame))
+        object(bytes(frame)).ok()
     }
 
     fn encode(reply: &Reply) -> Option<Frame<'static>> {

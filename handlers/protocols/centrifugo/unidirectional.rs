@@ -121,7 +121,7 @@ impl Encoding for Bare {
     }
 
     fn decode(frame: &Frame<'_>) -> Option<Command> {
-        let connect: ConnectRequest = object(bytes(frame))?;
+        let connect: ConnectRequest = object(bytes(frame)).ok()?;
         Some(Command { id: 1, connect: Some(connect), ..Command::default() })
     }
 
