@@ -79,14 +79,21 @@ impl PresenceSnapshot {
     /// Returns the events that lead from another state to this one: leaves, joins and renames, or
     /// this state if they are too many, or are not known.
     pub(crate) fn changes_since(&self, before: &Self) -> Vec<Event> {
-        let (Some(old), Some(new)) = (&before.members, &self.members) else {
+        let Some(events) = self.each_change_since(before) else {
             let is_known = before.members.is_none() && self.members.is_none() && before.count == self.count;
             return if is_known { Vec::new() } else { vec![self.event("state", None)] };
         };
-        let (joined, left) = member::differences(old, new);
-        if joined.len() + left.len() > MAX_SINGLE_CHANGES {
+        if events.len() > MAX_SINGLE_CHANGES {
             return vec![self.event("state", None)];
         }
+        events
+    }
+
+    /// Returns the leaves, joins and renames that lead from another state to this one; `None` where
+    /// one of them does not list its users.
+    pub(crate) fn each_change_since(&self, before: &Self) -> Option<Vec<Event>> {
+        let (old, new) = (before.members.as_ref()?, self.members.as_ref()?);
+        let (joined, left) = member::differences(old, new);
         let mut step = Self { count: old.len(), members: None, version: self.version };
         let mut events = Vec::with_capacity(joined.len() + left.len());
         for text in left {
@@ -98,7 +105,7 @@ impl PresenceSnapshot {
             step.count += usize::from(change == "join");
             events.push(step.event(change, Some(text)));
         }
-        events
+        Some(events)
     }
 
     /// Returns the event that reports this state after a change: `join`, `leave` or `rename` of a

@@ -15,6 +15,7 @@ use crate::http::context::Context;
 use crate::layer::LayerError;
 use crate::layer::{Broker, Control, HistoryRange, Layer, Page, Presence, PresenceSnapshot};
 use crate::realtime::command::StreamPosition;
+use crate::realtime::connection_list::ListedConnection;
 use crate::realtime::fanout::messages_missing;
 use crate::realtime::log_position;
 use crate::realtime::log_position::{Kept, Located};
@@ -62,6 +63,9 @@ pub(crate) struct CatchUp {
     pending_redactions: Vec<Id>,
     /// The members of the group as the socket knows them.
     presence: PresenceSnapshot,
+    /// The other connections in its list as the socket knows them; `None` once it has joined those
+    /// that receive their joins and leaves, or never will.
+    connections: Option<PresenceSnapshot>,
 }
 
 impl CatchUp {
@@ -85,6 +89,7 @@ impl CatchUp {
             redacted: BTreeSet::new(),
             pending_redactions: Vec::new(),
             presence: PresenceSnapshot::default(),
+            connections: None,
         })
     }
 
@@ -101,7 +106,7 @@ impl CatchUp {
                 return Ok(Some(frames));
             }
             if self.joined {
-                return Ok(None);
+                return self.join_connections(subscription).await;
             }
             if !self.has_greeted {
                 return self.open(subscription).await.map(Some);
@@ -149,6 +154,33 @@ impl CatchUp {
         }
     }
 
+    /// Returns how the list of connections differs from what the socket knows; `None` once it has
+    /// joined the sockets that receive joins and leaves of the list.
+    async fn join_connections(&mut self, subscription: &Subscription) -> Result<Option<Bytes>, LayerError> {
+        let Some(ListedConnection { group, feed: Some((feed, key)), .. }) = subscription.listed() else {
+            return Ok(None);
+        };
+        while let Some(known) = &mut self.connections {
+            let connections = self.realtime.context().layer().presence(group).await?;
+            if subscription.has_ended() {
+                return Ok(None); // its key may be another one's
+            }
+            let mut frames = BytesMut::new();
+            for event in connections.each_change_since(known).unwrap_or_default() {
+                render(feed, &event.into(), &mut frames);
+            }
+            *known = connections;
+            if !frames.is_empty() {
+                return Ok(Some(frames.freeze()));
+            }
+            let cursor = Cursor { id: Id::START, epoch: None, presence: known.version };
+            if self.realtime.hub().join_subscriber(feed, *key, cursor, true).is_ok() {
+                self.connections = None;
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns whether no welcome of this catch-up was sent.
     pub(crate) fn is_unanswered(&self) -> bool {
         !self.has_greeted
@@ -176,6 +208,7 @@ impl CatchUp {
         self.is_refused = self.start.requires_recovery && recovery != Recovery::Recovered;
         let presence = with_member(context.layer().presence(group).await?, subscription);
         self.presence = presence.clone();
+        self.connections = others_listed(context.layer(), subscription).await?;
         let since = self.start.since.and_then(Result::ok);
         let since = since.filter(|_| recovery == Recovery::Recovered);
         let last = page.last;
@@ -205,7 +238,7 @@ impl CatchUp {
         }
         self.has_greeted = true;
         if self.is_refused {
-            self.joined = true;
+            (self.joined, self.connections) = (true, None);
             return Ok(frames.freeze());
         }
         let context = self.realtime.context();
@@ -221,7 +254,7 @@ impl CatchUp {
 
     /// Sends no more: the client joins again where it was.
     fn end(&mut self, subscription: &Subscription) {
-        self.joined = true;
+        (self.joined, self.connections) = (true, None);
         self.realtime.hub().silence(subscription);
         if subscription.joined_by() == JoinedBy::Server {
             subscription.socket().close(&messages_missing());
@@ -282,6 +315,23 @@ impl CatchUp {
         }
         (!frames.is_empty()).then(|| frames.freeze())
     }
+}
+
+/// Returns the other connections in the list that the socket is in, if it receives their joins and
+/// leaves. It receives its own join after its welcome.
+async fn others_listed(
+    layer: &Layer,
+    subscription: &Subscription,
+) -> Result<Option<PresenceSnapshot>, LayerError> {
+    let Some(ListedConnection { group, member, feed: Some(_) }) = subscription.listed() else {
+        return Ok(None);
+    };
+    let mut listed = layer.presence(group).await?;
+    if let Some(members) = &mut listed.members {
+        members.retain(|listed| *listed != **member);
+        listed.count = members.len();
+    }
+    Ok(Some(listed))
 }
 
 /// Returns whether the event before the first one of a page has an offset, or may have one. It is

@@ -58,8 +58,7 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
         let wanted = connect.joins.iter().find(|join| join.target == target);
         let join = wanted.cloned().unwrap_or_else(|| Join::new(target));
         let mut channel = joined.enter::<P, S>(JoinedBy::Server, 0, &join, None).await?;
-        if let Some(catch_up) = &mut channel.catch_up {
-            let welcome = catch_up.welcome(&channel.registration).await.map_err(Denied::Layer)?;
+        if let Some(welcome) = joined.welcome(&mut channel).await.map_err(Denied::Layer)? {
             entered.push((channel, welcome));
         }
     }

@@ -77,17 +77,16 @@ async fn subscribe<P: Protocol, S: Streams>(joined: &Joined, instructed: &Instru
     };
     entered.info = info.as_deref().map(Arc::from);
     entered.registration.renew(*expires_at);
-    if let Some(catch_up) = &mut entered.catch_up {
-        let welcome = match catch_up.welcome(&entered.registration).await {
-            Ok(welcome) => welcome,
-            Err(error) => {
-                error.record();
-                return socket.close(&messages_missing());
-            }
-        };
-        if let Some(frame) = P::joined_for_client(entered.registration.channel(), &welcome) {
-            socket.send(&P::TRANSPORT.message(frame, None));
+    let welcome = match joined.welcome(&mut entered).await {
+        Ok(welcome) => welcome,
+        Err(error) => {
+            error.record();
+            return socket.close(&messages_missing());
         }
+    };
+    let channel = entered.registration.channel();
+    if let Some(frame) = welcome.and_then(|welcome| P::joined_for_client(channel, &welcome)) {
+        socket.send(&P::TRANSPORT.message(frame, None));
     }
     joined.add(entered);
 }

@@ -17,6 +17,7 @@ use crate::realtime::channel_infos::ChannelInfos;
 use crate::realtime::command::{Join, Target};
 use crate::realtime::connecting;
 use crate::realtime::denied::{Denied, Reason};
+use crate::realtime::listed_connection;
 use crate::realtime::protocol::{ChannelName, Protocol, Refused};
 use crate::realtime::registration::{Registration, SocketRegistration};
 use crate::realtime::renderer::Feed;
@@ -27,6 +28,7 @@ use crate::realtime::socket::Socket;
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::streams::Streams;
 use crate::realtime::subscription::{JoinedBy, Subscription};
+use crate::realtime::welcome::Welcome;
 
 /// The channels of one connection. Dropped with it: its subscriptions end then.
 pub(crate) struct Joined {
@@ -41,7 +43,7 @@ pub(crate) struct Joined {
 /// A channel that was entered and is not yet joined.
 pub(crate) struct Entered {
     pub(crate) registration: Registration,
-    pub(crate) catch_up: Option<Box<CatchUp>>,
+    catch_up: Option<Box<CatchUp>>,
     /// What a backend has other clients know of the subscription, JSON.
     pub(crate) info: Option<Arc<str>>,
     /// When its request arrived.
@@ -181,6 +183,29 @@ impl Joined {
             Some(_) => return Err(Denied::NotFound.into()),
         }
         Ok(Entered { registration, catch_up, info: claims.and_then(|claims| claims.info), opened_at })
+    }
+
+    /// Reads what the welcome to a channel says that was entered, in whose list the connection is
+    /// then; `None` if it has none.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub(crate) async fn welcome(&self, entered: &mut Entered) -> Result<Option<Welcome>, LayerError> {
+        let Entered { registration, catch_up: Some(catch_up), info, .. } = entered else { return Ok(None) };
+        self.list(registration, info.clone()).await?;
+        catch_up.welcome(registration).await.map(Some)
+    }
+
+    /// Adds the connection to the list of a channel, if there is one, unless it is there.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub(crate) async fn list(
+        &self,
+        subscription: &Subscription,
+        info: Option<Arc<str>>,
+    ) -> Result<(), LayerError> {
+        listed_connection::enter(self.realtime(), subscription, || self.client().to_owned(), info).await
     }
 
     /// Adds a channel that was entered, in place of one of its name that has ended.

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::layer::{Broker, LayerError, Presence};
+use crate::layer::{Broker, LayerError};
 use crate::realtime::connection_list::ListedConnection;
 use crate::realtime::connection_member::ConnectionMember;
-use crate::realtime::renderer::Rendered;
 use crate::realtime::runtime::Realtime;
-use crate::realtime::subscribers::Cursor;
 use crate::realtime::subscription::Subscription;
 use crate::wire::id::Id;
 
 /// Adds the connection, of this id, to the list of the group, if there is one, with the info of its
-/// subscription. Called once the client has been welcomed; it receives its own join, too.
+/// subscription. Called before the client is welcomed. What it receives of the others begins with
+/// [`CatchUp`](crate::realtime::catch_up::CatchUp).
 ///
 /// # Errors
 /// Returns [`LayerError`] when the layer does not answer.
@@ -25,43 +24,25 @@ pub(crate) async fn enter(
     if !subscription.lists_connections() || subscription.listed().is_some() {
         return Ok(());
     }
-    let (hub, layer, socket) = (realtime.hub(), realtime.context().layer(), subscription.socket());
+    let (hub, socket) = (realtime.hub(), subscription.socket());
     let group = subscription.group().connections();
     let feed = subscription.connections_feed().map(|feed| {
         let feed = hub.share(feed);
         let key = hub.insert_subscriber(socket, &feed, Id::NEVER, false);
         (feed, key)
     });
-    let (client, info) = (client(), socket.identity().info());
+    let info = socket.identity().info();
     let member = ConnectionMember {
-        client: client.into(),
+        client: client().into(),
         user: socket.identity().subject().into(),
         info: info.as_deref().map(Into::into),
         channel_info: channel_info.as_deref().map(Into::into),
     };
     let member = member.text();
     // From here on, the end of the registration undoes whatever has been done.
-    let listed = ListedConnection { group: group.clone(), member: Arc::clone(&member), feed: feed.clone() };
+    let listed = ListedConnection { group: group.clone(), member: Arc::clone(&member), feed };
     subscription.set_listed(listed);
-    layer.subscribe(&group, Some(&member)).await?;
-    let Some((feed, key)) = &feed else { return Ok(()) };
-    loop {
-        // From here on the others' changes; its own join may have come before.
-        let presence = layer.presence(&group).await?;
-        if subscription.has_ended() {
-            return Ok(()); // left meanwhile: the key may be another one's
-        }
-        let cursor = Cursor { id: Id::START, epoch: None, presence: presence.version };
-        if hub.join_subscriber(feed, *key, cursor, true).is_ok() {
-            let own = presence.event("join", Some(&member)).into();
-            if let Rendered::Frame(frame) = feed.render(&own)
-                && !subscription.has_ended()
-            {
-                socket.send(&frame);
-            }
-            return Ok(());
-        }
-    }
+    realtime.context().layer().subscribe(&group, Some(&member)).await
 }
 
 /// Removes the connection of a subscription from the list of its group.

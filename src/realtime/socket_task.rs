@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tracing::{debug, trace};
 
 use crate::http::connection::Connection;
@@ -20,7 +21,6 @@ use crate::realtime::denied::{Denied, Reason};
 use crate::realtime::instructed;
 use crate::realtime::instructions::Instructed;
 use crate::realtime::joined::Joined;
-use crate::realtime::listed_connection;
 use crate::realtime::protocol::{Action, Protocol, Refused, ReplyTo};
 use crate::realtime::reader::{Reader, Stop};
 use crate::realtime::streams::Streams;
@@ -150,7 +150,7 @@ pub(crate) async fn send_missed<P: Protocol>(
 ) {
     let socket = subscription.socket();
     loop {
-        match catch_up.next(&subscription).await {
+        match next_missed(joined, &mut catch_up, &subscription).await {
             _ if subscription.has_ended() => break,
             Ok(Some(frames)) => {
                 socket.send(&frames);
@@ -162,8 +162,6 @@ pub(crate) async fn send_missed<P: Protocol>(
             Ok(None) => {
                 if catch_up.is_refused() {
                     joined.abandon(&subscription);
-                } else if let Err(error) = list(joined, &subscription).await {
-                    joined.realtime().hub().end_subscription(&subscription, &log_unreadable(&error));
                 }
                 return;
             }
@@ -185,10 +183,17 @@ pub(crate) async fn send_missed<P: Protocol>(
     }
 }
 
-/// Adds the connection to the list of a channel, if there is one.
-async fn list(joined: &Joined, subscription: &Subscription) -> Result<(), LayerError> {
-    let info = joined.channel_info(subscription.channel());
-    listed_connection::enter(joined.realtime(), subscription, || joined.client().to_owned(), info).await
+/// Returns the next frames of what was missed. Before the first, the connection is in the list of
+/// the channel.
+async fn next_missed(
+    joined: &Joined,
+    catch_up: &mut CatchUp,
+    subscription: &Subscription,
+) -> Result<Option<Bytes>, LayerError> {
+    if catch_up.is_unanswered() && !subscription.has_ended() {
+        joined.list(subscription, joined.channel_info(subscription.channel())).await?;
+    }
+    catch_up.next(subscription).await
 }
 
 /// Answers a join that has no welcome.

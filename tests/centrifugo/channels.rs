@@ -6,6 +6,7 @@ use crate::support::centrifugo::{CentrifugoClient, deployment, plan, token};
 use crate::support::cli::operator;
 use crate::support::deployment::{LayerKind, on_both_layers};
 use crate::support::redis::Redis;
+use crate::support::redis_proxy::RedisProxy;
 use crate::support::rooms_client::RoomsClient;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::user::User;
@@ -186,16 +187,16 @@ async fn a_channel_may_be_left_while_its_connection_is_being_listed(layer: Layer
     let node = deployment.first();
     let mut ann = CentrifugoClient::connect(node, "ann").await;
     ann.subscribe("hall").await;
-    for number in 1..=2 {
-        ann.publish("hall", &json!(number)).await;
-    }
     let mut bob = CentrifugoClient::connect(node, "bob").await;
-    let since = json!({ "channel": "hall", "recover": true, "offset": 1, "epoch": "" });
-    for _ in 0..10 {
-        bob.result("subscribe", &since).await;
-        // The last frame before it is listed.
-        assert_eq!(bob.data("hall", 1).await, [json!(2)]);
-        bob.result("unsubscribe", &json!({ "channel": "hall" })).await;
+    for number in 10..20 {
+        let subscribe = json!({ "id": number * 2, "subscribe": { "channel": "hall" } });
+        bob.send(&subscribe.to_string()).await;
+        // Read while the connection is being listed, if not before.
+        let unsubscribe = json!({ "id": number * 2 + 1, "unsubscribe": { "channel": "hall" } });
+        bob.send(&unsubscribe.to_string()).await;
+        for _ in 0..2 {
+            bob.any_reply().await;
+        }
     }
     until(PATIENCE, "one connection", async || {
         let stats = ann.result("presence_stats", &json!({ "channel": "hall" })).await;
@@ -243,6 +244,40 @@ on_both_layers! {
     a_room_has_few_names_as_a_channel
     a_channel_that_is_left_at_once_was_not_entered
     a_channel_may_be_left_while_its_connection_is_being_listed
+}
+
+#[tokio::test]
+async fn each_join_and_leave_after_the_reply_is_sent() {
+    let redis = Redis::start().await;
+    let proxy = RedisProxy::start(&redis).await;
+    let far = plan().flag("--redis-url", &proxy.url()).start().await;
+    let near = plan().redis(&redis).start().await;
+    let mut bob = CentrifugoClient::connect(&near, "bob").await;
+    for channel in ["short", "long"] {
+        bob.subscribe(channel).await;
+        // Two pages of the log, or less than one.
+        let bytes = if channel == "long" { 60_000 } else { 1 };
+        for _ in 0..4 {
+            bob.publish(channel, &json!("x".repeat(bytes))).await;
+        }
+        let mut ann = CentrifugoClient::connect(&far, "ann").await;
+        let mut eve = CentrifugoClient::connect(&near, "eve").await;
+        proxy.delay_replies();
+        ann.result("subscribe", &json!({ "channel": channel, "recover": true, "offset": 0, "epoch": "" }))
+            .await;
+        eve.subscribe(channel).await;
+        bob.result("unsubscribe", &json!({ "channel": channel })).await;
+        let mut joined = [ann.push(channel, "join").await, ann.push(channel, "join").await]
+            .map(|push| push["info"]["client"].as_str().expect("a client").to_owned());
+        joined.sort_unstable();
+        let mut expected = [ann.id(), eve.id()];
+        expected.sort_unstable();
+        assert_eq!(joined, expected, "{channel}");
+        assert_eq!(ann.push(channel, "leave").await["info"]["client"], bob.id());
+        assert_eq!(ann.data(channel, 4).await.len(), 4);
+        assert!(ann.unread().iter().all(|push| push["channel"] != channel), "{:?}", ann.unread());
+        proxy.open();
+    }
 }
 
 #[tokio::test]
