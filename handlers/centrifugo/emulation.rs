@@ -22,10 +22,12 @@ fn from_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8
     String::deserialize(deserializer).map(String::into_bytes)
 }
 
-/// Passes commands to the node that has their connection.
+/// Passes commands to the node that has their connection, and does not wait for it: another node
+/// answers 204 also for a connection that has ended, as Centrifugo does.
 ///
 /// # Errors
-/// Returns 400 for a malformed body, 404 for a connection that has ended, and 503.
+/// Returns 400 for a malformed body, 404 for a node that is not there and for a connection of this
+/// node that has ended, and 503.
 pub(crate) async fn send(request: Request) -> Result<Response, Refusal> {
     let is_binary = request.header("content-type") == Some("application/octet-stream");
     let body = request.body();

@@ -137,6 +137,24 @@ on_both_layers! {
 }
 
 #[tokio::test]
+async fn another_node_does_not_know_that_a_connection_has_ended() {
+    let deployment = deployment(LayerKind::Redis).await;
+    let connect = json!({ "id": 1, "connect": { "token": token_of("ann") } });
+    let mut stream = HttpStream::open(deployment.first(), &[connect]).await;
+    let publish = json!({ "id": 2, "publish": { "channel": "lobby", "data": 1 } });
+    assert_eq!(stream.command(deployment.last(), &json!({ "send": { "data": 1 } })).await, 204);
+    stream.next(|message| message["push"]["disconnect"].is_object()).await;
+    until(PATIENCE, "the connection to be unknown", async || {
+        let status = stream.command(deployment.first(), &publish).await;
+        holds(status == 404, || status.to_string())
+    })
+    .await;
+    assert_eq!(stream.command(deployment.last(), &publish).await, 204);
+    stream.node.push('x');
+    assert_eq!(stream.command(deployment.last(), &publish).await, 404, "no such node");
+}
+
+#[tokio::test]
 async fn commands_without_a_connection_are_refused() {
     let redis = Redis::start().await;
     let node = plan().redis(&redis).start().await;
