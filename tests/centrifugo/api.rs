@@ -4,6 +4,7 @@ use serde_json::{Map, json};
 
 use crate::support::centrifugo::{CentrifugoClient, plan};
 use crate::support::http::Request;
+use crate::support::process::Signal;
 use crate::support::program::Program;
 use crate::support::redis::Redis;
 use crate::support::rooms_client::RoomsClient;
@@ -86,6 +87,31 @@ async fn connections_of_a_killed_node_leave_where_only_programs_ask_for_them() {
         holds(known == (Some(0), Some(0)), || format!("{known:?}"))
     })
     .await;
+}
+
+#[tokio::test]
+async fn no_key_is_known_while_redis_is_away() {
+    let mut redis = Redis::start().await;
+    let program = Program::start(&redis, "publish").await;
+    let publish = json!({ "channel": "lobby", "data": 1 }).to_string();
+    let ask = async || {
+        let request = Request::post("/centrifugo/api/publish").header("X-API-Key", &program.key);
+        request.body(&publish).send(&program.node).await
+    };
+    assert_eq!(ask().await.status, 200);
+    redis.signal(Signal::SIGSTOP);
+    let answer = ask().await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    redis.signal(Signal::SIGCONT);
+    until(PATIENCE, "the node to know keys again", async || {
+        let answer = ask().await;
+        holds(answer.status == 200, || answer.status.to_string())
+    })
+    .await;
+    // Redis knows the key, and takes no message.
+    redis.query::<String>(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    assert_eq!(program.error("publish", &json!({ "channel": "lobby", "data": 1 })).await, 100);
 }
 
 #[tokio::test]
