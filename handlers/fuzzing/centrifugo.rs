@@ -26,7 +26,8 @@ fn check<E: Encoding>(frame: &Frame<'_>, size: usize) {
         count += 1;
         match requests::decode::<E>(&frame, MAX_MESSAGE_BYTES) {
             Ok(request) => {
-                assert!(request.number > 0, "an answer names its command");
+                let is_pong = request.request == ClientRequest::Pong;
+                assert!((request.number > 0) != is_pong, "an answer names its command");
                 match request.request {
                     ClientRequest::Command(target, command) => {
                         is_channel(&target.expect("a channel").name);
@@ -43,7 +44,7 @@ fn check<E: Encoding>(frame: &Frame<'_>, size: usize) {
                         connect.joins.iter().for_each(|join| is_channel(&join.target.name));
                     }
                     ClientRequest::RefreshJoin(target, _) => is_channel(&target.name),
-                    ClientRequest::Refresh(_) => {}
+                    ClientRequest::Refresh(_) | ClientRequest::Pong => {}
                 }
             }
             Err(Action::Close(close)) => {

@@ -71,9 +71,12 @@ pub(crate) fn client_frame(bytes: &[u8]) {
             is_kind("leave");
             is_named(&target);
         }
-        Ok(ClientRequest::Connect(_) | ClientRequest::Refresh(_) | ClientRequest::RefreshJoin(..)) => {
-            panic!("not of this protocol")
-        }
+        Ok(
+            ClientRequest::Connect(_)
+            | ClientRequest::Refresh(_)
+            | ClientRequest::RefreshJoin(..)
+            | ClientRequest::Pong,
+        ) => panic!("not of this protocol"),
         Err(Rejected { error, id, room }) => {
             assert!(["malformed", "unknown_type", "bad_id", "too_large"].contains(&error.code.slug()));
             assert!(error.detail.len() < 200, "{}", error.detail);

@@ -22,6 +22,9 @@ pub enum ClientRequest<'a> {
     Leave(Target<'a>),
     /// Stay in a channel with another token for it.
     RefreshJoin(Target<'a>, Cow<'a, str>),
+    /// Answer a ping of protocols that [connect](crate::Protocol::CONNECTS). One that no ping asked
+    /// for closes the socket.
+    Pong,
 }
 
 /// A request of a client, with the client's number of it.

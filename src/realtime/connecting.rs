@@ -42,7 +42,7 @@ pub(crate) async fn connect<P: Protocol, S: Streams>(
         return Ok(Action::Close(Close::new(CloseCode::RateLimited, "too many connections of this user")));
     }
     socket.set_known_until(context.seconds_after(identity.valid_for()));
-    socket.connect(identity);
+    socket.connect(&identity);
     joined.realtime().hub().check_connected(socket, opened_at);
     let gone = revalidation::check_connected(joined.realtime(), socket, opened_at).await;
     if let Some(close) = gone.map_err(Denied::Layer)? {

@@ -58,6 +58,15 @@ struct Connecting {
     /// The identity that the client connects with.
     identity: Arc<Identity>,
     state: AtomicU8,
+    /// The pings that the client has not answered. One that reads slowly has several before it.
+    unanswered_pings: AtomicU8,
+}
+
+impl Connecting {
+    fn new(identity: &Arc<Identity>) -> Self {
+        let identity = Arc::clone(identity);
+        Self { identity, state: AtomicU8::new(PENDING), unanswered_pings: AtomicU8::new(0) }
+    }
 }
 
 /// The request to connect is being carried out.
@@ -91,15 +100,14 @@ impl Socket {
     }
 
     /// Sets the identity with which the client connects.
-    pub(crate) fn connect(&self, identity: Arc<Identity>) {
+    pub(crate) fn connect(&self, identity: &Arc<Identity>) {
         // Once: requests are carried out in turn.
-        let _ = self.connection.set(Box::new(Connecting { identity, state: AtomicU8::new(PENDING) }));
+        let _ = self.connection.set(Box::new(Connecting::new(identity)));
     }
 
     /// Records whether the client has connected, after which it does not try again.
     pub(crate) fn end_connect(&self, has_connected: bool) {
-        let new = || Connecting { identity: Arc::clone(&self.identity), state: AtomicU8::new(PENDING) };
-        let connection = self.connection.get_or_init(|| Box::new(new()));
+        let connection = self.connection.get_or_init(|| Box::new(Connecting::new(&self.identity)));
         connection.state.store(if has_connected { CONNECTED } else { FAILED }, Ordering::Relaxed);
     }
 
@@ -120,6 +128,25 @@ impl Socket {
 
     fn connect_state(&self) -> Option<u8> {
         Some(self.connection.get()?.state.load(Ordering::Relaxed))
+    }
+
+    /// Records that the client answers a ping. Returns whether one asked for it.
+    pub(crate) fn take_pong(&self) -> bool {
+        let pings = self.connection.get().map(|connection| &connection.unanswered_pings);
+        let take = |pings: &AtomicU8| {
+            pings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |pings| pings.checked_sub(1)).is_ok()
+        };
+        pings.is_some_and(take)
+    }
+
+    /// Pings the peer.
+    fn ping(&self) {
+        if let Some(Connecting { unanswered_pings, .. }) = self.connection.get() {
+            let add = |pings: u8| pings.checked_add(1);
+            // One that never answers keeps as many as fit.
+            let _ = unanswered_pings.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        }
+        self.send(&self.wire().ping());
     }
 
     /// Sets when the client has to be revalidated, in seconds of its node.
@@ -198,7 +225,7 @@ impl Socket {
                 self.close(&Close::new(CloseCode::Unresponsive, NOT_CONNECTED));
             }
             self.ping_at.store(now + PING_INTERVAL_SECONDS, Ordering::Relaxed);
-            self.send(&self.wire().ping());
+            self.ping();
         }
         self.incomplete_bytes.load(Ordering::Relaxed)
     }
@@ -213,5 +240,23 @@ impl Socket {
     fn max_silence(&self) -> u32 {
         let unread = self.outbox.written().wrapping_sub(self.written_before_read.load(Ordering::Relaxed));
         MAX_SILENCE_SECONDS + (unread / MIN_READ_RATE).min(MAX_READ_SECONDS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::realtime::subscription::tests::socket;
+
+    #[test]
+    fn a_client_answers_each_ping_once() {
+        let socket = socket();
+        socket.end_connect(true);
+        assert!(!socket.take_pong());
+        for now in [PING_INTERVAL_SECONDS, 2 * PING_INTERVAL_SECONDS] {
+            socket.record_read(now);
+            socket.keepalive(Tick { now, last: now - 1, is_frozen: false, max_message_seconds: 180 });
+        }
+        assert_eq!([(); 3].map(|()| socket.take_pong()), [true, true, false]);
     }
 }

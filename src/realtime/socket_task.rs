@@ -383,6 +383,8 @@ async fn act<P: Protocol, S: Streams>(joined: &Joined, frame: &Frame<'_>) -> Act
         ClientRequest::RefreshJoin(target, token) => {
             connecting::refresh_join::<P>(joined, request.number, target, token)
         }
+        ClientRequest::Pong if socket.take_pong() => Ok(Action::Nothing),
+        ClientRequest::Pong => Ok(Action::Close(CloseCode::PolicyViolation.into())),
     };
     done.unwrap_or_else(|refused| P::refuse(&request, &refused))
 }

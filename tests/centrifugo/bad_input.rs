@@ -4,8 +4,10 @@ use serde_json::json;
 
 use crate::support::centrifugo::{CentrifugoClient, deployment, token, token_of};
 use crate::support::deployment::LayerKind;
+use crate::support::encoded_client::{ENCODINGS, EncodedClient};
 use crate::support::program::Program;
 use crate::support::redis::Redis;
+use crate::support::wait::seconds;
 
 #[tokio::test]
 async fn what_is_no_command_closes_the_socket() {
@@ -34,6 +36,22 @@ async fn what_is_no_command_closes_the_socket() {
     let mut client = CentrifugoClient::connect(node, "ann").await;
     client.send("{\"send\":{\"data\":1}}").await;
     assert_eq!(client.closed().await, (3508, "not available".to_owned()));
+}
+
+#[tokio::test]
+async fn a_pong_without_a_ping_closes_the_socket() {
+    let deployment = deployment(LayerKind::Memory).await;
+    for encoding in ENCODINGS {
+        let mut ann = EncodedClient::connect(deployment.first().address(), encoding, "ann").await;
+        ann.pong().await;
+        assert_eq!(ann.closed().await, (3501, "bad request".to_owned()), "{encoding:?}");
+    }
+    let mut bob = CentrifugoClient::connect(deployment.first(), "bob").await;
+    bob.next_ping(seconds(30)).await;
+    bob.send("{}").await;
+    bob.subscribe("lobby").await;
+    bob.send("{}").await;
+    assert_eq!(bob.closed().await, (3501, "bad request".to_owned()));
 }
 
 #[tokio::test]

@@ -106,6 +106,11 @@ impl CentrifugoClient {
         self.socket.send(Message::text(text)).await;
     }
 
+    /// Waits for the next ping of the server, which is not answered.
+    pub async fn next_ping(&mut self, limit: Duration) {
+        within(limit, "a ping", async { while self.next().await != json!({}) {} }).await;
+    }
+
     /// Sends a command, and returns its reply.
     pub async fn call(&mut self, method: &str, request: &Value) -> Value {
         self.number += 1;

@@ -79,6 +79,11 @@ impl EncodedClient {
         self.socket.send(frame).await;
     }
 
+    /// Sends what answers a ping of the server.
+    pub async fn pong(&mut self) {
+        self.send(frame_of(self.encoding, [(0, Command::Empty)])).await;
+    }
+
     /// Sends a command, and returns its reply.
     pub async fn call(&mut self, command: Command) -> Reply {
         let what = format!("a reply to {command:?}");
@@ -184,7 +189,7 @@ impl EncodedClient {
             match (raw.id, Reply::from(raw)) {
                 (0, Reply::Push(push)) => self.pushes.push_back((push.channel, push.data)),
                 // The server's ping.
-                (0, Reply::Empty) => self.send(frame_of(self.encoding, [(0, Command::Empty)])).await,
+                (0, Reply::Empty) => self.pong().await,
                 (id, reply) => self.replies.push_back((id, reply)),
             }
         }

@@ -42,7 +42,8 @@ fn request<E: Encoding>(command: messages::Command, max: usize) -> Result<Client
     }
     if number == 0 {
         // The answer to a ping of the server is empty.
-        return Err(if command == messages::Command::default() { Action::Nothing } else { bad_request() });
+        let is_pong = command == messages::Command::default();
+        return if is_pong { Ok(ClientRequest::Pong) } else { Err(bad_request()) };
     }
     let target =
         |channel: &str| channel::target(channel).ok_or_else(|| refused::<E>(number, ErrorCode::BadRequest));

@@ -86,7 +86,7 @@ impl Protocol for V1 {
             ClientRequest::Command(target, command) => (target.as_ref(), id_of(command)),
             ClientRequest::Join(join) => (Some(&join.target), None),
             ClientRequest::Leave(target) | ClientRequest::RefreshJoin(target, _) => (Some(target), None),
-            ClientRequest::Connect(_) | ClientRequest::Refresh(_) => (None, None),
+            ClientRequest::Connect(_) | ClientRequest::Refresh(_) | ClientRequest::Pong => (None, None),
         };
         let place = target
             .map(|target| ChannelName { stream: target.stream, name: client_frame::repeated(&target.name) });
