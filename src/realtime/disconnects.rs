@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use crate::layer::Disconnect;
 use crate::wire::close::{Close, CloseCode};
 
-/// The most commands that are remembered.
+/// The most commands that are remembered. A socket or subscription whose admission began before the
+/// newest forgotten one has to begin again, whether that matches it or not. Admissions that began
+/// later are judged by the commands alone.
 const MAX_RECENT_DISCONNECTS: usize = 1024;
 
 /// Time after an announcement at which its change ends, made or not, and its sockets are asked.
@@ -159,6 +161,27 @@ mod tests {
         }
         assert_eq!(disconnects.since(before, about("c")).map(|close| close.code()), Some(1012));
         assert_eq!(disconnects.since(after, about("c")), None);
+    }
+
+    #[test]
+    fn forgotten_commands_concern_only_sockets_admitted_before_them() {
+        let mut disconnects = RecentDisconnects::default();
+        let about =
+            |group: &'static str| move |command: &Disconnect| command.matches(None, None, Some(group));
+        let earlier = Instant::now();
+        disconnects.record(disconnect("forgotten"));
+        let between = later_than(Instant::now());
+        for _ in 0..MAX_RECENT_DISCONNECTS {
+            disconnects.record(disconnect("b"));
+        }
+        let code = |since, group| disconnects.since(since, about(group)).map(|close| close.code());
+        assert_eq!(code(earlier, "c"), Some(1012));
+        assert_eq!(code(between, "c"), None);
+        assert_eq!(code(between, "b"), Some(4403));
+    }
+
+    fn later_than(time: Instant) -> Instant {
+        std::iter::repeat_with(Instant::now).find(|now| *now > time).expect("a later time")
     }
 
     #[test]
