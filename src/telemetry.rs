@@ -21,7 +21,7 @@ pub use self::exposition::MetricsFormat;
 pub use self::labels::Recovery;
 pub(crate) use self::labels::{DropReason, FailureReason, GapReason, LimitReason, RedisRefusal, StatusClass};
 pub(crate) use self::log::{Chain, LogFormat, init};
-pub(crate) use self::throttle::LogThrottle;
+pub(crate) use self::throttle::{LogThrottle, LogThrottles};
 use crate::wire::close::{Close, CloseCode};
 
 /// Upper bounds of the buckets of times.

@@ -22,7 +22,7 @@ use crate::auth::jwt::TokenError;
 use crate::auth::tickets::Ticket;
 use crate::auth::{api_keys, credentials, guests, secret, sessions};
 use crate::layer::IdempotencyKey;
-use crate::telemetry::{LimitReason, LogThrottle, METRICS};
+use crate::telemetry::{LimitReason, LogThrottles, METRICS};
 use crate::wire::cookies;
 use crate::wire::event::Event;
 use crate::wire::time::{millis, now};
@@ -363,10 +363,10 @@ pub(crate) fn sub_of(subject: &str) -> Option<&str> {
 
 /// Counts a token that is not valid, and logs why, without any of it.
 fn count_refusal(error: TokenError) {
-    static THROTTLE: LogThrottle = LogThrottle::new();
+    static THROTTLES: LogThrottles<TokenError> = LogThrottles::new();
     METRICS.refused(LimitReason::Tokens);
-    if let Some(left_out) = THROTTLE.pass() {
-        warn!(%error, left_out, "refused a token (logged once a minute)");
+    if let Some(left_out) = THROTTLES.pass(error) {
+        warn!(%error, left_out, "refused a token (each reason logged once a minute)");
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
 /// Time between two lines.
 const INTERVAL: Duration = Duration::from_mins(1);
 
@@ -38,6 +40,27 @@ impl LogThrottle {
     }
 }
 
+/// As a [`LogThrottle`] for each of a few kinds of lines: no kind hides another.
+pub(crate) struct LogThrottles<K>(Mutex<Vec<(K, LogThrottle)>>);
+
+impl<K: PartialEq> LogThrottles<K> {
+    pub(crate) const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// Returns the number of lines of this kind left out since the last one if one may pass now.
+    pub(crate) fn pass(&self, kind: K) -> Option<u64> {
+        let mut throttles = self.0.lock();
+        if let Some((_, throttle)) = throttles.iter().find(|(known, _)| *known == kind) {
+            return throttle.pass();
+        }
+        let throttle = LogThrottle::new();
+        let passed = throttle.pass();
+        throttles.push((kind, throttle));
+        passed
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +71,12 @@ mod tests {
         let passed: Vec<_> =
             [0, 1, 59, 60, 119, 300].map(Duration::from_secs).map(|now| throttle.pass_at(now)).into();
         assert_eq!(passed, [Some(0), None, None, Some(2), None, Some(1)]);
+    }
+
+    #[test]
+    fn a_line_of_each_kind_passes() {
+        let throttles = LogThrottles::new();
+        let passed: Vec<_> = ["a", "b", "a", "b"].map(|kind| throttles.pass(kind)).into();
+        assert_eq!(passed, [Some(0), Some(0), None, None]);
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
+use serde_json::json;
 
+use crate::support::centrifugo::signed;
 use crate::support::http::{Request, Response};
 use crate::support::metrics::{metric, wait_for_metric};
 use crate::support::node::{Node, SECRET};
@@ -178,6 +180,21 @@ async fn a_refused_token_is_logged_with_its_reason_and_never_shown() {
     wait_for_metric(&node, "parlor_refused_total{reason=\"tokens\"}", 1).await;
     let line = node.log().wait_for("a token", PATIENCE, |line| line.contains("refused a token")).await;
     assert!(line.contains("WARN") && line.contains("expected a JSON Web Token"), "{line}");
+    // A reason that is logged does not hide another one.
+    let refused = async |token: &str| {
+        let request = Request::get("/api/rooms").header("Authorization", &format!("Bearer {token}"));
+        assert_eq!(request.send(&node).await.status, 401);
+    };
+    let jwt = signed(&json!({ "sub": "ann", "exp": 4_000_000_000_u64 }), "another secret");
+    for _ in 0..2 {
+        refused(token).await;
+        refused(&jwt).await;
+    }
+    let is_about_signature = |line: &str| line.contains("refused a token") && line.contains("signature");
+    node.log().wait_for("a signature", PATIENCE, is_about_signature).await;
+    wait_for_metric(&node, "parlor_refused_total{reason=\"tokens\"}", 5).await;
+    let lines = node.log().all();
+    assert_eq!(lines.iter().filter(|line| line.contains("refused a token")).count(), 2, "{lines:?}");
     tokio::time::sleep(seconds(1)).await;
     assert!(!node.log().text().contains("bbbbbbbb"), "{}", node.log().text());
 }
