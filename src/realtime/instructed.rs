@@ -72,7 +72,8 @@ async fn subscribe<P: Protocol, S: Streams>(joined: &Joined, instructed: &Instru
             return socket.close(&messages_missing());
         }
         Err(refused) => {
-            return debug!(reason = %Chain(&refused), "a client may not enter what it was subscribed to");
+            let reason = Chain(&refused);
+            return debug!(channel = name.as_str(), %reason, "a client may not enter what it was subscribed to");
         }
     };
     entered.info = info.as_deref().map(Arc::from);

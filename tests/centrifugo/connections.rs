@@ -202,6 +202,19 @@ async fn a_program_subscribes_users_only_to_what_they_may_enter() {
 }
 
 #[tokio::test]
+async fn the_log_names_the_channel_that_a_client_may_not_enter() {
+    let site = Site::by(&plan().flag("--log-level", "debug")).await;
+    let mut owner = User::registered(&site.other, "owner").await;
+    assert_eq!(owner.post(&site.other, "/rooms/", &[("room", "cellar")]).await.status, 303);
+    let mut guest = CentrifugoClient::connect_with(&site.other, &json!({})).await;
+    guest.subscribe("lobby").await;
+    let user = guest.push("lobby", "join").await["info"]["user"].take();
+    site.subscribe(json!({ "user": user, "channel": "push:cellar" })).await;
+    let is_it = |line: &str| line.contains("may not enter") && line.contains("channel=\"push:cellar\"");
+    site.other.log().wait_for("the channel", PATIENCE, is_it).await;
+}
+
+#[tokio::test]
 async fn a_channel_that_a_connection_has_is_not_joined_again() {
     let site = Site::start().await;
     let mut ann = CentrifugoClient::connect(&site.other, "ann").await;
