@@ -34,18 +34,17 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(crate) fn redis_url(text: &str) -> Result<RedisUrl, String> {
-    let expected = || {
-        "expected a URL as redis://127.0.0.1:6379/0 or redis+sentinel://host:port,host:port/name".to_owned()
-    };
+    const EXPECTED: &str = "expected a URL as redis://127.0.0.1:6379/0, redis+unix:///path/of/socket?db=0 or \
+         redis+sentinel://host:port,host:port/name";
     if text.starts_with("rediss://") {
-        return Err(format!("{}: TLS to Redis is not built in", expected()));
+        return Err(format!("{EXPECTED}: TLS to Redis is not built in"));
     }
     // The library ignores a query where it knows no parameters, and takes another database.
     if text.starts_with("redis") && !text.starts_with("redis+unix://") && text.contains('?') {
-        return Err(format!("{}, with user, password and database in it and no `?`", expected()));
+        return Err(format!("{EXPECTED}; that of a host has user, password and database in it and no `?`"));
     }
     if !text.is_empty() && RedisAddress::parse(text).is_err() {
-        return Err(expected());
+        return Err(EXPECTED.to_owned());
     }
     Ok(RedisUrl::from(text))
 }

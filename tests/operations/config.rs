@@ -276,6 +276,7 @@ async fn a_wrong_url_of_redis_is_shown_with_its_scheme_and_without_its_password(
             "TLS to Redis is not built in",
         ),
         ("redis://:hunter2@h:6379?db=2", "redis://…@h:6379?db=2", "no `?`"),
+        ("unixsocket:///run/redis.sock", "unixsocket:///run/redis.sock", "redis+unix:///path/of/socket?db=0"),
     ] {
         let text = Node::plan().env("REDIS_URL", url).rejected().await;
         assert!(text.contains(shown) && text.contains(why) && !text.contains("hunter2"), "{text:?}");
