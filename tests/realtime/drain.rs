@@ -320,6 +320,23 @@ async fn a_rolling_restart_loses_no_message() {
     assert!(arrivals < 5 * MANY, "{arrivals} arrivals");
 }
 
+#[tokio::test]
+async fn only_a_node_that_died_is_logged_as_dead() {
+    let redis = Redis::start().await;
+    let mut stopped = Node::on(&redis).await;
+    let name = redis.wait_for_node().await;
+    let [observer, mut killed] = Node::several(&redis).await;
+    redis.wait_for_nodes(3).await;
+    stopped.terminate();
+    assert_eq!(stopped.exit(PATIENCE).await.code(), Some(0));
+    killed.kill();
+    // A node that said that it ends is known earlier.
+    let is_dead = |line: &str| line.contains("dead node found");
+    observer.log().wait_for("a dead node", seconds(15) + PATIENCE, is_dead).await;
+    let dead: Vec<_> = observer.log().all().into_iter().filter(|line| is_dead(line)).collect();
+    assert!(dead.len() == 1 && !dead[0].contains(&name), "{name} has ended: {dead:?}");
+}
+
 /// Publishes numbers until it is stopped; retries what was not acked on whichever node answers.
 async fn publish_until_stopped(
     address: std::net::SocketAddr,

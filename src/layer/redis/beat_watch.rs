@@ -40,8 +40,10 @@ struct Watched {
 /// What a reading shows.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Reading {
-    /// Nodes that are dead since this reading.
+    /// Nodes that are dead since this reading, and did not say that they end.
     pub(super) dead: Vec<String>,
+    /// Nodes that are dead since this reading, after the grace: they said that they end.
+    pub(super) ended: Vec<String>,
     /// Groups in which these were seen.
     pub(super) groups: HashSet<Group>,
     /// Nodes whose entries can be removed.
@@ -68,7 +70,8 @@ impl BeatWatch {
             let has_ended = watched.ended_at.is_some_and(|at| now >= at + LEAVE_GRACE);
             if (has_ended || watched.unchanged >= DEAD_AFTER) && !watched.is_dead {
                 watched.is_dead = true;
-                reading.dead.push(node.clone());
+                let found = if watched.ended_at.is_some() { &mut reading.ended } else { &mut reading.dead };
+                found.push(node.clone());
                 reading.groups.extend(take(&mut watched.groups));
             }
             if beat.is_some() && watched.is_dead && watched.unchanged >= REMOVED_AFTER {
@@ -149,7 +152,9 @@ mod tests {
         let end = beats(&[("a", ENDED)]);
         assert_eq!(watch.on_reading(&end, now), Reading::default());
         assert_eq!(watch.on_reading(&end, now + Duration::from_secs(4)), Reading::default());
-        assert_eq!(watch.on_reading(&end, now + Duration::from_secs(5)).dead, ["a"]);
+        let reading = watch.on_reading(&end, now + Duration::from_secs(5));
+        assert_eq!(reading, Reading { ended: vec!["a".to_owned()], ..Reading::default() });
+        assert!(watch.is_dead("a"));
     }
 
     #[test]

@@ -166,6 +166,10 @@ impl Heartbeat {
             info!(node, "dead node found");
             beats.suspects.extend(self.membership.groups());
         }
+        for node in reading.ended.iter().filter(|node| **node != self.node) {
+            debug!(node, "node has ended");
+            beats.suspects.extend(self.membership.groups());
+        }
         beats.suspects.extend(reading.groups);
         if !reading.removable.is_empty() {
             let mut pipeline = Pipeline::new();

@@ -454,7 +454,7 @@ impl Simulation {
         node.written = Some(written);
         node.membership.on_beat(now);
         let reading = node.watch.on_reading(&redis.beats, now);
-        if !reading.dead.is_empty() {
+        if !reading.dead.is_empty() || !reading.ended.is_empty() {
             node.suspects.extend(node.membership.groups());
         }
         node.suspects.extend(reading.groups);
