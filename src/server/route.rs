@@ -87,6 +87,7 @@ pub struct Endpoint {
 /// The opener of sockets with one protocol.
 #[derive(Clone, Copy)]
 pub(crate) struct Socket {
+    subprotocol: Option<&'static str>,
     is_default: bool,
     is_asked_for: fn(&Request, &Upgrade) -> bool,
     pub(crate) open: Open,
@@ -335,7 +336,9 @@ impl Route {
         let chosen = self.sockets().find(|socket| (socket.is_asked_for)(request, upgrade));
         let chosen = chosen.or_else(|| self.sockets().find(|socket| socket.is_default));
         chosen.map(|socket| socket.open).ok_or_else(|| {
-            Refusal::bad_request("`Sec-WebSocket-Protocol`: expected a subprotocol of this route")
+            let names = self.sockets().filter_map(|socket| socket.subprotocol);
+            let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
+            Refusal::bad_request(format!("`Sec-WebSocket-Protocol`: expected {}", names.join(" or ")))
         })
     }
 }
@@ -343,6 +346,7 @@ impl Route {
 impl Socket {
     const fn new<P: Protocol>(open: Open) -> Self {
         Self {
+            subprotocol: P::SUBPROTOCOL,
             is_default: P::IS_DEFAULT,
             is_asked_for: |request, upgrade| {
                 let is_value = |(name, value): &(&str, &str)| request.query(name).as_deref() == Some(*value);

@@ -58,6 +58,19 @@ async fn unknown_extensions_and_subprotocols_are_not_accepted() {
 }
 
 #[tokio::test]
+async fn a_handshake_without_a_subprotocol_is_refused_with_what_is_expected() {
+    let node = Node::alone().await;
+    for offered in ["", "graphql-ws", "parlor.v2"] {
+        let request = Request::upgrade("/ws").header("Sec-WebSocket-Protocol", offered);
+        let response = request.send(&node).await;
+        assert_eq!(response.status, 400, "{offered:?}: {response:?}");
+        assert!(response.body.contains("`Sec-WebSocket-Protocol`: expected `parlor.v1`"), "{response:?}");
+    }
+    let response = Request::upgrade("/ws").send(&node).await;
+    assert!(response.status == 400 && response.body.contains("expected `parlor.v1`"), "{response:?}");
+}
+
+#[tokio::test]
 async fn a_get_without_upgrade_is_426() {
     let node = Node::alone().await;
     for path in SOCKETS {
