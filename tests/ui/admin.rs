@@ -15,6 +15,13 @@ const ENTER: &str = "\u{e007}"; // as WebDriver writes the key
 /// The name of a member in an operator's list, with the button beside it.
 const MEMBER: &str =
     "[...document.querySelectorAll('#member-list li')].find(one => one.textContent.includes(arguments[0]))";
+/// The explanations of scopes that are not beside the box, in the column of the scopes' names.
+const HINTS_UNDER_BOXES: &str = "
+    return [...document.querySelectorAll('.make label:has([type=checkbox])')]
+        .filter((label) => label.querySelector('.hint').getBoundingClientRect().left
+            < label.querySelector('input').getBoundingClientRect().right)
+        .map((label) => label.innerText);
+";
 
 /// Two nodes on one Redis, and an operator's window with a session on the first.
 struct Cluster {
@@ -182,5 +189,11 @@ async fn operator_pages_fit_a_phone_and_a_wide_screen() {
     en.click("[value=make]").await;
     shows(&en, "#made-key", "plk_").await;
     fits_everywhere(&en, "admin-key-made").await;
+    for (window, name) in [(&en, "admin-keys-en-390"), (&zh, "admin-keys-zh-390")] {
+        window.open(&site.url(0, "/admin/keys/")).await;
+        window.screen(390, 844, true).await;
+        assert_eq!(window.run(HINTS_UNDER_BOXES, &[]).await, json!([]));
+        window.screenshot(name).await;
+    }
     tokio::join!(has_no_errors(&en), has_no_errors(&zh));
 }
