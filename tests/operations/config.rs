@@ -212,7 +212,8 @@ async fn a_node_listens_on_one_port_of_both_families() {
     if TcpListener::bind("[::1]:0").is_err() {
         return; // no IPv6 here
     }
-    let port = ReservedPort::reserve().number();
+    let reserved = ReservedPort::reserve();
+    let port = reserved.number();
     for addresses in [format!("0.0.0.0:{port},[::]:{port}"), format!("[::]:{port},0.0.0.0:{port}")] {
         let mut node = Node::from_process(Node::bare_plan().flag("--listen", &addresses).spawn(), 2).await;
         for host in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
