@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use parlor::{Group, Presence};
-use redis::Value as Reply;
 
 use crate::support::handshake::Handshake;
 use crate::support::http::Request;
@@ -237,12 +236,15 @@ async fn dump(redis: &Redis) -> Vec<(String, Vec<u8>)> {
     keys
 }
 
-/// Puts these keys in the place of all others. The nodes' connections see nothing of it.
+/// Puts these keys in the place of all others, at one moment: a node that looks at its log of
+/// decisions meanwhile never finds it empty. The nodes' connections see nothing of it.
 async fn restore(redis: &Redis, keys: &[(String, Vec<u8>)]) {
-    redis.query::<String>(&["FLUSHALL"]).await;
+    let mut replacement = redis::pipe();
+    replacement.cmd("FLUSHALL").ignore();
     for (key, value) in keys {
-        redis.query::<Reply>(&[&b"RESTORE"[..], key.as_bytes(), b"0", value, b"REPLACE"]).await;
+        replacement.cmd("RESTORE").arg(key).arg(0).arg(value).arg("REPLACE").ignore();
     }
+    redis.transaction(&mut replacement).await;
 }
 
 #[tokio::test]

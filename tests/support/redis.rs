@@ -243,6 +243,13 @@ impl Redis {
             .unwrap_or_else(|error| panic!("a command to Redis failed: {error}"))
     }
 
+    /// Runs these commands as one transaction.
+    pub async fn transaction(&self, commands: &mut redis::Pipeline) {
+        let mut connection = self.connection().await.expect("a connection to Redis");
+        let run = commands.atomic().query_async::<()>(&mut connection);
+        within(PATIENCE, "an answer of Redis", run).await.expect("a transaction");
+    }
+
     /// Waits until this is a `master` or a `slave`. Its connections break when that changes: a
     /// Sentinel kills them.
     pub async fn wait_for_role(&self, role: &str, limit: Duration) {
