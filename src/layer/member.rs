@@ -66,6 +66,7 @@ pub(super) fn split(member: &str) -> (&str, &str) {
 }
 
 /// Returns the text of a member.
+#[cfg(test)]
 pub(super) fn text(id: &str, name: &str) -> String {
     if name.is_empty() { id.to_owned() } else { [id, "/", name].concat() }
 }

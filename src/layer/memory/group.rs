@@ -1,6 +1,6 @@
 //! A group in memory: its log and its users.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::layer::contract::{IDEMPOTENCY_WINDOW, MAX_LISTED_MEMBERS};
 use crate::layer::log::{Appended, IdempotencyKey, Retention};
-use crate::layer::member;
+use crate::layer::member::Member;
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::tail::Tail;
 use crate::wire::delivery::Delivery;
@@ -31,21 +31,16 @@ pub(super) struct MemoryGroup {
     next: Offset,
     /// The keys of recently appended events.
     keys: HashMap<String, RememberedKey>,
-    users: HashMap<String, User>,
+    /// Users with their numbers of members; 0 during the grace.
+    users: BTreeMap<Member, u32>,
+    /// When the last members of users left that are in their grace.
+    left_at: BTreeMap<Member, Instant>,
     /// Sockets, with those that are no members.
     pub(super) sockets: usize,
     /// The number of the last presence event.
     pub(super) version: u64,
     /// Whether the number of users is about to be delivered.
     pub(super) count_pending: bool,
-}
-
-struct User {
-    name: String,
-    /// Number of members that are this user; 0 during the grace.
-    members: usize,
-    /// When the last of them left.
-    left_at: Instant,
 }
 
 struct RememberedKey {
@@ -62,7 +57,8 @@ impl Default for MemoryGroup {
             newest: Id::START,
             next: Offset::first(rand::random()),
             keys: HashMap::new(),
-            users: HashMap::new(),
+            users: BTreeMap::new(),
+            left_at: BTreeMap::new(),
             sockets: 0,
             version: 0,
             count_pending: false,
@@ -72,34 +68,33 @@ impl Default for MemoryGroup {
 
 impl MemoryGroup {
     /// Adds a member; returns what changed: `join` of its user, or `rename`.
-    pub(super) fn enter(&mut self, member: &str) -> Option<&'static str> {
-        let (user, name) = member::split(member);
-        if let Some(known) = self.users.get_mut(user) {
-            known.members += 1;
-            return (known.name != name).then(|| {
-                name.clone_into(&mut known.name);
-                "rename"
-            });
-        }
-        let joined = User { name: name.to_owned(), members: 1, left_at: Instant::now() };
-        self.users.insert(user.to_owned(), joined);
-        Some("join")
+    pub(super) fn enter(&mut self, member: &Member) -> Option<&'static str> {
+        self.left_at.remove(member);
+        let Some((known, members)) = self.users.remove_entry(member) else {
+            self.users.insert(member.clone(), 1);
+            return Some("join");
+        };
+        let is_renamed = known.name() != member.name();
+        self.users.insert(if is_renamed { member.clone() } else { known }, members + 1);
+        is_renamed.then_some("rename")
     }
 
     /// Removes a member; returns whether it was the user's last.
-    pub(super) fn leave(&mut self, id: &str) -> bool {
-        let Some(user) = self.users.get_mut(id).filter(|user| user.members > 0) else { return false };
-        user.members -= 1;
-        user.left_at = Instant::now();
-        user.members == 0
+    pub(super) fn leave(&mut self, member: &Member) -> bool {
+        let Some(members) = self.users.get_mut(member).filter(|members| **members > 0) else { return false };
+        *members -= 1;
+        let is_last = *members == 0;
+        if is_last {
+            self.left_at.insert(member.clone(), Instant::now());
+        }
+        is_last
     }
 
     /// Removes a user whose grace is over; returns the member if it was removed.
-    pub(super) fn remove_if_gone(&mut self, id: &str, grace: Duration) -> Option<String> {
-        let is_gone = |user: &&User| user.members == 0 && user.left_at.elapsed() >= grace;
-        self.users.get(id).filter(is_gone)?;
-        let user = self.users.remove(id)?;
-        Some(member::text(id, &user.name))
+    pub(super) fn remove_if_gone(&mut self, member: &Member, grace: Duration) -> Option<Member> {
+        self.left_at.get(member).filter(|left_at| left_at.elapsed() >= grace)?;
+        self.left_at.remove(member);
+        self.users.remove_entry(member).map(|(member, _)| member)
     }
 
     /// Returns the offset of the next event.
@@ -118,7 +113,7 @@ impl MemoryGroup {
     }
 
     pub(super) fn presence(&self) -> PresenceSnapshot {
-        let members = || self.users.iter().map(|(id, user)| member::text(id, &user.name)).collect();
+        let members = || self.users.keys().map(|member| member.text().to_owned()).collect();
         let members = (self.users.len() <= MAX_LISTED_MEMBERS).then(members);
         PresenceSnapshot { count: self.users.len(), members, version: self.version }
     }
@@ -182,5 +177,25 @@ impl MemoryGroup {
         self.log.push(Arc::clone(&event));
         self.log(retention);
         event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_takes_at_most_48_bytes_of_a_group() {
+        const MEMBERS: i64 = 1000;
+        let members: Vec<_> =
+            (0..MEMBERS).map(|n| Member::new(&format!("user{n}/a name of some length").into())).collect();
+        let mut group = MemoryGroup::default();
+        let taken = allocation_counter::measure(|| {
+            for member in &members {
+                group.enter(member);
+            }
+        });
+        let each = taken.bytes_current / MEMBERS;
+        assert!(each <= 48, "{each} bytes for each");
     }
 }

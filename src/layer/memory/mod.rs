@@ -21,7 +21,7 @@ use crate::layer::listener::LayerListener;
 use crate::layer::log::{
     Appended, HistoryRange, IdempotencyKey, LogFigures, Page, RATE_SAMPLE_EVENTS, Retention, gap,
 };
-use crate::layer::member;
+use crate::layer::member::Member;
 use crate::layer::memory::group::{Groups, MemoryGroup};
 use crate::layer::memory::store::MemoryStore;
 use crate::layer::node_info::NodeInfo;
@@ -95,7 +95,7 @@ impl MemoryLayer {
         let mut locked = group.lock();
         locked.sockets += 1;
         if let Some(member) = member
-            && let Some(change) = locked.enter(member)
+            && let Some(change) = locked.enter(&Member::new(member))
         {
             self.report_change(&group, &mut locked, name, change, member);
         }
@@ -137,18 +137,16 @@ impl Broker for MemoryLayer {
         let group = self.group(name);
         let mut locked = group.lock();
         locked.sockets = locked.sockets.saturating_sub(1);
-        let Some(user) = member.map(|member| member::id(member)).filter(|user| locked.leave(user)) else {
-            return;
-        };
+        let Some(member) = member.map(Member::new).filter(|member| locked.leave(member)) else { return };
         drop(locked);
         let (listener, versions) = (Arc::clone(&self.listener), Arc::clone(&self.versions));
-        let (name, user) = (name.clone(), user.to_owned());
+        let name = name.clone();
         tokio::spawn(async move {
             let grace = leave_grace(&name);
             tokio::time::sleep(grace).await;
             let mut locked = group.lock();
-            if let Some(member) = locked.remove_if_gone(&user, grace) {
-                report_change(&listener, &versions, &group, &mut locked, &name, "leave", &member);
+            if let Some(member) = locked.remove_if_gone(&member, grace) {
+                report_change(&listener, &versions, &group, &mut locked, &name, "leave", member.text());
             }
         });
     }
