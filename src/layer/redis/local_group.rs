@@ -169,7 +169,7 @@ impl LocalGroup {
         effects: &mut Effects,
     ) {
         for joining in &call.call.joins {
-            self.view.on_seated(joining.member.text(), effects);
+            self.view.on_seated(&joining.member, effects);
         }
         if !call.looks {
             let next = self.view.on_state(state);
@@ -181,7 +181,7 @@ impl LocalGroup {
             effects.jobs.extend(others.map(|id| Job::Ask(call.group.clone(), id)));
         }
         let (members, _) = self.with_own(members);
-        let next = self.view.on_look(state, members, effects);
+        let next = self.view.on_look(state, members, &self.seating, effects);
         self.follow(next, state, effects);
     }
 
@@ -214,7 +214,7 @@ impl LocalGroup {
             Change::Look => is_short = false,
         }
         self.next_call.looks |= is_short;
-        let next = self.view.on_event(event, effects);
+        let next = self.view.on_event(event, &self.seating, effects);
         self.follow(next, &state, effects);
     }
 

@@ -8,9 +8,10 @@
 use tokio::time::Instant;
 
 use crate::layer::contract::MAX_LISTED_MEMBERS;
-use crate::layer::member;
+use crate::layer::member::Member;
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::effects::Effects;
+use crate::layer::redis::seating::Seating;
 use crate::wire::event::Event;
 
 /// What Redis has of a group's users, as it says with each reply.
@@ -68,7 +69,8 @@ struct Known {
     /// The count that the sockets were sent; that of a large group changes without them.
     told_count: usize,
     digest: u64,
-    members: Option<Vec<String>>,
+    /// Users of this node share the texts of their sockets.
+    members: Option<Vec<Member>>,
     version: u64,
 }
 
@@ -96,11 +98,10 @@ impl PresenceEvent {
 impl MemberView {
     /// Returns the users as the sockets of this node know them.
     pub(super) fn snapshot(&self) -> Option<PresenceSnapshot> {
-        self.known.as_ref().map(|known| PresenceSnapshot {
-            count: known.count,
-            members: known.members.clone(),
-            version: known.version,
-        })
+        let known = self.known.as_ref()?;
+        let members = known.members.as_ref();
+        let members = members.map(|all| all.iter().map(|member| member.text().to_owned()).collect());
+        Some(PresenceSnapshot { count: known.count, members, version: known.version })
     }
 
     /// Returns whether there is a view.
@@ -116,7 +117,7 @@ impl MemberView {
     /// Returns whether the user is in the list.
     pub(super) fn lists(&self, user: &str) -> bool {
         let members = self.known.as_ref().and_then(|known| known.members.as_ref());
-        members.is_some_and(|members| member::find(members, user).is_some())
+        members.is_some_and(|members| find(members, user).is_some())
     }
 
     pub(super) fn digest(&self) -> Option<u64> {
@@ -133,7 +134,12 @@ impl MemberView {
     }
 
     /// Takes an event.
-    pub(super) fn on_event(&mut self, event: PresenceEvent, effects: &mut Effects) -> Next {
+    pub(super) fn on_event(
+        &mut self,
+        event: PresenceEvent,
+        seating: &Seating,
+        effects: &mut Effects,
+    ) -> Next {
         let Some(known) = &mut self.known else { return Next::Nothing }; // a look is on its way
         match event.change {
             Change::Look => Next::Look,
@@ -149,7 +155,7 @@ impl MemberView {
                 }
                 known.digest = event.to;
                 for text in joined {
-                    known.tell_joined(&text, effects);
+                    known.tell_joined(&seating.member(&text), effects);
                 }
                 for user in left {
                     known.tell_left(&user, effects);
@@ -161,19 +167,19 @@ impl MemberView {
                 if self.believes_at.is_some_and(|at| effects.now < at) {
                     return Next::LookLater;
                 }
-                self.take(&state, members, effects);
+                self.take(&state, members, seating, effects);
                 Next::Nothing
             }
         }
     }
 
     /// A user of this node has a seat: it is there, whatever was missed of the others.
-    pub(super) fn on_seated(&mut self, text: &str, effects: &mut Effects) {
+    pub(super) fn on_seated(&mut self, member: &Member, effects: &mut Effects) {
         if let Some(known) = &mut self.known
             && let Some(members) = &known.members
-            && member::find(members, member::id(text)).is_none()
+            && find(members, member.user()).is_none()
         {
-            known.tell_joined(text, effects);
+            known.tell_joined(member, effects);
         }
     }
 
@@ -182,10 +188,11 @@ impl MemberView {
         &mut self,
         state: &GroupState,
         members: Option<Vec<String>>,
+        seating: &Seating,
         effects: &mut Effects,
     ) -> Next {
         let Some(known) = &self.known else {
-            self.known = Some(Known::new(state, members, effects.next_version()));
+            self.known = Some(Known::new(state, members, seating, effects.next_version()));
             return if state.mark > 0 { Next::Tell } else { Next::Nothing };
         };
         if known.digest == state.digest && known.count == state.count {
@@ -197,7 +204,7 @@ impl MemberView {
         if self.believes_at.is_some_and(|at| effects.now < at) {
             return Next::LookLater;
         }
-        self.take(state, members, effects);
+        self.take(state, members, seating, effects);
         Next::Nothing
     }
 
@@ -213,31 +220,42 @@ impl MemberView {
     }
 
     /// Replaces the view, and reports the differences.
-    fn take(&mut self, state: &GroupState, members: Option<Vec<String>>, effects: &mut Effects) {
+    fn take(
+        &mut self,
+        state: &GroupState,
+        members: Option<Vec<String>>,
+        seating: &Seating,
+        effects: &mut Effects,
+    ) {
         let Some(mut before) = self.snapshot() else { return };
         before.count = self.known.as_ref().map_or(0, |known| known.told_count);
-        self.known = Some(Known::new(state, members, effects.next_version()));
+        self.known = Some(Known::new(state, members, seating, effects.next_version()));
         effects.tell(self.snapshot().map(|now| now.changes_since(&before)).unwrap_or_default());
     }
 }
 
 impl Known {
-    fn new(state: &GroupState, members: Option<Vec<String>>, version: u64) -> Self {
+    fn new(state: &GroupState, members: Option<Vec<String>>, seating: &Seating, version: u64) -> Self {
         let members = members.filter(|members| members.len() <= MAX_LISTED_MEMBERS);
+        let members: Option<Vec<_>> =
+            members.map(|members| members.iter().map(|text| seating.member(text)).collect());
         let count = members.as_ref().map_or(state.count, Vec::len);
         Self { count, told_count: count, digest: state.digest, members, version }
     }
 
-    fn tell_joined(&mut self, text: &str, effects: &mut Effects) {
+    fn tell_joined(&mut self, member: &Member, effects: &mut Effects) {
         let Some(members) = &mut self.members else { return };
-        let change = match member::find(members, member::id(text)) {
-            Some(at) if members[at] == text => return,
+        let change = match find(members, member.user()) {
+            Some(at) if members[at].text() == member.text() => return,
             Some(at) => {
-                text.clone_into(&mut members[at]);
+                members[at] = member.clone();
                 "rename"
             }
             None => {
-                members.push(text.to_owned());
+                if members.len() == members.capacity() {
+                    members.reserve_exact(members.len() / 8 + 1); // a vector would double
+                }
+                members.push(member.clone());
                 "join"
             }
         };
@@ -246,26 +264,55 @@ impl Known {
             self.members = None;
             self.tell("state", None, effects);
         } else {
-            self.tell(change, Some(text), effects);
+            self.tell(change, Some(member), effects);
         }
     }
 
     fn tell_left(&mut self, user: &str, effects: &mut Effects) {
         let Some(members) = &mut self.members else { return };
-        let Some(at) = member::find(members, user) else { return };
-        let text = members.swap_remove(at);
+        let Some(at) = find(members, user) else { return };
+        let member = members.swap_remove(at);
         self.count = members.len();
-        self.tell("leave", Some(&text), effects);
+        self.tell("leave", Some(&member), effects);
     }
 
-    fn tell(&mut self, change: &str, text: Option<&str>, effects: &mut Effects) {
+    /// Sends a change of one user, or the number of those that are not listed.
+    fn tell(&mut self, change: &str, member: Option<&Member>, effects: &mut Effects) {
         self.version = effects.next_version();
         self.told_count = self.count;
-        let snapshot = PresenceSnapshot {
-            count: self.count,
-            members: if text.is_none() { self.members.clone() } else { None },
-            version: self.version,
-        };
-        effects.tell([snapshot.event(change, text)]);
+        let snapshot = PresenceSnapshot { count: self.count, members: None, version: self.version };
+        effects.tell([snapshot.event(change, member.map(Member::text))]);
+    }
+}
+
+fn find(members: &[Member], user: &str) -> Option<usize> {
+    members.iter().position(|member| member.user() == user)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::redis::seat_id::SeatId;
+
+    #[test]
+    fn a_list_takes_at_most_20_bytes_for_a_user_of_this_node() {
+        let (mut seating, mut view) = (Seating::new(SeatId::new("node0000", 0)), MemberView::default());
+        let texts: Vec<_> =
+            (0..MAX_LISTED_MEMBERS).map(|n| format!("user{n}/a name of some length")).collect();
+        for text in &texts {
+            seating.enter(&Member::new(&text.as_str().into()));
+        }
+        let effects = || Effects::new(Instant::now(), 0);
+        view.on_look(&GroupState::default(), Some(Vec::new()), &seating, &mut effects());
+        let taken = allocation_counter::measure(|| {
+            for (before, text) in texts.iter().enumerate() {
+                let change = Change::Users { joined: vec![text.clone()], left: Vec::new() };
+                let (count, from, to) = (before + 1, before as u64, before as u64 + 1);
+                view.on_event(PresenceEvent { change, count, from, to }, &seating, &mut effects());
+            }
+        });
+        assert_eq!(view.snapshot().and_then(|known| known.members), Some(texts));
+        let each = usize::try_from(taken.bytes_current).unwrap() / MAX_LISTED_MEMBERS;
+        assert!(each <= 20, "{each} bytes for each");
     }
 }

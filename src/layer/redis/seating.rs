@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::layer::member::Member;
+use crate::layer::member::{self, Member};
 use crate::layer::redis::seat_id::SeatId;
 
 /// Users of one call: Redis does nothing else meanwhile.
@@ -224,6 +224,12 @@ impl Seating {
             self.leaving.remove(member);
             self.unsettled.insert(member.clone());
         }
+    }
+
+    /// Returns the member of this text: that of the user's sockets here, if theirs is the same.
+    pub(super) fn member(&self, text: &str) -> Member {
+        let own = self.users.get_key_value(member::id(text)).map(|(own, _)| own);
+        own.filter(|own| own.text() == text).cloned().unwrap_or_else(|| Member::new(&text.into()))
     }
 
     /// Returns the members whose users have sockets here.
@@ -480,6 +486,22 @@ mod tests {
 
     fn share(users: usize, number: u32) -> Share {
         Share { users: users.try_into().expect("few"), number }
+    }
+
+    #[test]
+    fn a_user_with_a_seat_takes_at_most_48_bytes_of_a_group() {
+        let members: Vec<_> = (0..MAX_CALL_USERS).map(|n| member(&format!("user{n}"))).collect();
+        let mut seating = seated(&[]);
+        let taken = allocation_counter::measure(|| {
+            for member in &members {
+                seating.enter(member);
+            }
+            seating.begin_call(2).expect("a call");
+            seating.on_seated(share(members.len(), 2));
+        });
+        assert!(!seating.is_unsettled());
+        let each = usize::try_from(taken.bytes_current).unwrap() / members.len();
+        assert!(each <= 48, "{each} bytes for each");
     }
 
     fn lose_a_join(seating: &mut Seating, user: &str, number: u32) {
