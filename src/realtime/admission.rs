@@ -23,11 +23,12 @@ use crate::realtime::channel::Channel;
 use crate::realtime::command::Omitted;
 use crate::realtime::denied::Denied;
 use crate::realtime::entrance::Entrance;
+use crate::realtime::feed::Feed;
 use crate::realtime::joined::Joined;
 use crate::realtime::listed_connection;
 use crate::realtime::protocol::Protocol;
 use crate::realtime::registration::{Registration, SocketRegistration};
-use crate::realtime::renderer::{Feed, Wire};
+use crate::realtime::renderer::Wire;
 use crate::realtime::revalidation::Verdict;
 use crate::realtime::runtime::Realtime;
 use crate::realtime::start_position::StartPosition;
@@ -73,11 +74,11 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
     }
     let admitted = admitted.for_user(identity.known_id())?;
     let socket = realtime.socket(identity, Wire::new::<P>(transport));
-    let entrance = Entrance::on::<A, C, P>(transport);
     let opened_at = request.received_at;
-    let feed = realtime.hub().share(Feed::new(&grant, entrance.renderer(), Omitted::default()));
-    let catch_up = start.map(|start| CatchUp::new(&realtime, Arc::clone(&feed), grant.kept, start));
-    let subscription = Subscription::new(Arc::clone(&socket), feed, &grant, entrance, JoinedBy::Path);
+    let feed =
+        realtime.hub().share(Feed::new(&grant, Entrance::on::<A, C, P>(transport), Omitted::default()));
+    let catch_up = start.map(|start| CatchUp::new(&realtime, Arc::clone(&feed), start));
+    let subscription = Subscription::new(Arc::clone(&socket), feed, &grant, JoinedBy::Path);
     let subscription = Arc::new(subscription);
     let registered = SocketRegistration::register(&realtime, socket, Some(&subscription), opened_at);
     let registration = Registration::subscribe(&realtime, subscription).await;

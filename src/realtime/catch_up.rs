@@ -15,17 +15,17 @@ use crate::http::context::Context;
 use crate::layer::LayerError;
 use crate::layer::{Broker, Control, HistoryRange, Layer, Page, Presence, PresenceSnapshot};
 use crate::realtime::command::StreamPosition;
-use crate::realtime::connection_list::ListedConnection;
 use crate::realtime::fanout::messages_missing;
+use crate::realtime::feed;
+use crate::realtime::feed::Feed;
 use crate::realtime::log_position;
-use crate::realtime::log_position::{Kept, Located};
-use crate::realtime::renderer;
-use crate::realtime::renderer::{Feed, Rendered};
+use crate::realtime::log_position::Located;
+use crate::realtime::renderer::Rendered;
 use crate::realtime::replay::{Replay, Step, begins_epoch};
 use crate::realtime::runtime::Realtime;
 use crate::realtime::start_position::StartPosition;
 use crate::realtime::subscribers::{Behind, Cursor};
-use crate::realtime::subscription::{JoinedBy, Subscription};
+use crate::realtime::subscription::{JoinedBy, ListedConnection, Subscription};
 use crate::realtime::welcome::Welcome;
 use crate::telemetry::{METRICS, Recovery};
 use crate::wire::close::{Close, CloseCode};
@@ -46,7 +46,6 @@ const MAX_BATCH_BYTES: usize = 128 * 1024;
 pub(crate) struct CatchUp {
     realtime: Arc<Realtime>,
     start: StartPosition,
-    kept: Kept,
     /// What the socket receives.
     feed: Arc<Feed>,
     /// What was read and is not yet sent; `None` before the welcome.
@@ -71,16 +70,10 @@ pub(crate) struct CatchUp {
 impl CatchUp {
     /// Returns the catch-up of a subscription to a feed from its start. Boxed: it is dropped once
     /// it is done.
-    pub(crate) fn new(
-        realtime: &Arc<Realtime>,
-        feed: Arc<Feed>,
-        kept: Kept,
-        start: StartPosition,
-    ) -> Box<Self> {
+    pub(crate) fn new(realtime: &Arc<Realtime>, feed: Arc<Feed>, start: StartPosition) -> Box<Self> {
         Box::new(Self {
             realtime: Arc::clone(realtime),
             start,
-            kept,
             feed,
             replay: None,
             has_greeted: false,
@@ -270,7 +263,7 @@ impl CatchUp {
     ) -> Result<(Recovery, Page, StreamPosition), LayerError> {
         let layer = context.layer();
         if let Some(position) = self.start.offset {
-            let located = log_position::locate(layer, group, position, self.kept).await?;
+            let located = log_position::locate(layer, group, position, self.feed.kept).await?;
             if let Some(Located { id, epoch }) = located {
                 let page = layer.history(group, HistoryRange::Since(id)).await?;
                 if recovery(id, &page, context.config().log_seconds) == Recovery::Recovered {
@@ -431,7 +424,7 @@ fn render(feed: &Feed, event: &Delivery, frames: &mut BytesMut) {
     match feed.render(event) {
         Rendered::Frame(frame) => frames.extend_from_slice(&frame),
         Rendered::Omitted | Rendered::Unlisted => {}
-        Rendered::Failed => renderer::count_failure(feed, event),
+        Rendered::Failed => feed::count_failure(feed, event),
     }
 }
 

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::{Bytes, BytesMut};
 use tracing::debug;
 
-use crate::realtime::renderer;
-use crate::realtime::renderer::{Feed, Rendered};
+use crate::realtime::feed;
+use crate::realtime::feed::Feed;
+use crate::realtime::renderer::Rendered;
 use crate::realtime::subscribers;
 use crate::realtime::subscribers::{Subscriber, SubscriberRow};
 use crate::telemetry::{DropReason, METRICS};
@@ -111,7 +112,7 @@ impl Batch {
                     presence: event.presence_version(),
                     frame,
                 }),
-                Rendered::Failed => renderer::count_failure(feed, event),
+                Rendered::Failed => feed::count_failure(feed, event),
             }
             listed[index] = true;
             if feed.renderer.gap_ends && subscribers::is_gap(event) {

@@ -18,9 +18,9 @@ use crate::layer::{Disconnect, Instruction, NodeFigures};
 use crate::realtime::channel::Interval;
 use crate::realtime::disconnects::{Announced, DisconnectIndex, RecentDisconnects};
 use crate::realtime::fanout::messages_missing;
+use crate::realtime::feed::Feed;
 use crate::realtime::instructions::{Instructed, Instructions, Taken};
 use crate::realtime::registered::Registered;
-use crate::realtime::renderer::Feed;
 use crate::realtime::socket::Socket;
 use crate::realtime::subscribers;
 use crate::realtime::subscribers::{Behind, Cursor, Subscribers};
@@ -503,8 +503,9 @@ mod tests {
 
     use super::*;
     use crate::layer::ConnectionChange;
-    use crate::realtime::connection_list::ListedConnection;
-    use crate::realtime::renderer::tests::feed;
+    use crate::realtime::access::Grant;
+    use crate::realtime::feed::tests::feed_of;
+    use crate::realtime::subscription::ListedConnection;
     use crate::realtime::subscription::tests::{socket, subscription};
 
     /// Subscribes a socket to a channel.
@@ -519,12 +520,8 @@ mod tests {
         let (hub, socket) = (Hub::default(), socket());
         let subscription = joined(&hub, &socket, "lobby");
         socket.subscriptions().add(&subscription);
-        let connections = Arc::new(Feed {
-            group: feed().group.connections(),
-            name: "lobby".into(),
-            renderer: feed().renderer,
-            omitted: feed().omitted,
-        });
+        let grant = Grant::new(subscription.group().connections(), "lobby");
+        let connections = Arc::new(feed_of(&grant));
         let key = hub.insert_subscriber(&socket, &connections, Id::START, false);
         subscription.set_listed(ListedConnection {
             group: connections.group.clone(),

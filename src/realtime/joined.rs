@@ -17,10 +17,10 @@ use crate::realtime::channel_infos::ChannelInfos;
 use crate::realtime::command::{Join, Target};
 use crate::realtime::connecting;
 use crate::realtime::denied::{Denied, Reason};
+use crate::realtime::feed::Feed;
 use crate::realtime::listed_connection;
 use crate::realtime::protocol::{ChannelName, Protocol, Refused};
 use crate::realtime::registration::{Registration, SocketRegistration};
-use crate::realtime::renderer::Feed;
 use crate::realtime::revalidation;
 use crate::realtime::revalidation::Verdict;
 use crate::realtime::runtime::Realtime;
@@ -169,10 +169,9 @@ impl Joined {
             return Err(Refused::AlreadyJoined); // under another spelling of its name
         }
         self.send_ended::<P>(); // one before of this name, too
-        let feed = self.realtime().hub().share(Feed::new(&grant, entrance.renderer(), join.omitted));
-        let catch_up =
-            entrance.resumes().then(|| CatchUp::new(self.realtime(), Arc::clone(&feed), grant.kept, start));
-        let subscription = Subscription::new(Arc::clone(socket), feed, &grant, entrance, by);
+        let feed = self.realtime().hub().share(Feed::new(&grant, entrance, join.omitted));
+        let catch_up = entrance.resumes().then(|| CatchUp::new(self.realtime(), Arc::clone(&feed), start));
+        let subscription = Subscription::new(Arc::clone(socket), feed, &grant, by);
         subscription.renew(claims.as_ref().and_then(|claims| claims.exp));
         let registration = Registration::subscribe(self.realtime(), Arc::new(subscription)).await;
         let registration = registration.inspect_err(LayerError::record).map_err(Denied::Layer)?;

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use crate::layer::{Broker, LayerError};
-use crate::realtime::connection_list::ListedConnection;
 use crate::realtime::connection_member::ConnectionMember;
 use crate::realtime::runtime::Realtime;
-use crate::realtime::subscription::Subscription;
+use crate::realtime::subscription::{ListedConnection, Subscription};
 use crate::wire::id::Id;
 
 /// Adds the connection, of this id, to the list of the group, if there is one, with the info of its

@@ -45,6 +45,7 @@ mod turn;
 // The hub: delivery to the sockets of a group.
 pub(crate) mod disconnects;
 pub(crate) mod fanout;
+pub(crate) mod feed;
 pub(crate) mod hub;
 pub(crate) mod instructions;
 #[cfg(test)]

@@ -7,21 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tracing::error;
 
 use crate::auth::identity::Identity;
-use crate::realtime::access::Grant;
 use crate::realtime::channel::{Channel, Interval};
 use crate::realtime::command::Omitted;
 use crate::realtime::protocol::{ChannelName, Protocol};
 use crate::realtime::view::View;
 use crate::realtime::welcome::Welcome;
-use crate::telemetry::{DropReason, METRICS};
 use crate::wire::close::Close;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
 use crate::wire::frame::{Frame, Transport};
-use crate::wire::group::Group;
 use crate::wire::render_cache::RenderKey;
 
 /// A protocol and a transport: what a socket is sent that concerns none of its channels. A pointer,
@@ -90,16 +86,6 @@ impl Deref for Wire {
     }
 }
 
-/// What subscribers of a group are sent alike: the events of a channel in a protocol and on a
-/// transport, under a name of the group. They share it.
-pub(crate) struct Feed {
-    pub(crate) group: Group,
-    pub(crate) renderer: Renderer,
-    /// The clients' name for the group.
-    pub(crate) name: Arc<str>,
-    pub(crate) omitted: Omitted,
-}
-
 /// Renders the events of a channel in a protocol, for one transport.
 #[derive(Clone, Copy)]
 pub(crate) struct Renderer(&'static RendererVTable);
@@ -153,33 +139,22 @@ impl Renderer {
         let channel = ChannelName { stream: self.stream, name };
         Some(self.transport.message((self.0.welcome)(channel, identity, welcome)?, None))
     }
-}
 
-impl Feed {
-    /// Returns the feed of those with this grant, without the events left out.
-    pub(crate) fn new(grant: &Grant, renderer: Renderer, omitted: Omitted) -> Self {
-        Self { group: grant.group.clone(), renderer, name: (*grant.name).into(), omitted }
-    }
-
-    /// Returns the channel, as its clients name it.
-    pub(crate) fn channel(&self) -> ChannelName<'_> {
-        ChannelName { stream: self.renderer.stream, name: &self.name }
-    }
-
-    /// Renders an event. Catches a panic of the application: it would otherwise end every node of
-    /// the group, since all of them receive the event.
-    pub(crate) fn render(&self, event: &Delivery) -> Rendered {
-        let Self { renderer, name, omitted, group: _ } = self;
-        if let Some(frame) = event.frames.get(renderer.key, name) {
+    /// Renders an event under this name of its group, without the events left out. Catches a panic
+    /// of the application: it would otherwise end every node of the group, since all of them
+    /// receive the event.
+    pub(crate) fn render(self, event: &Delivery, name: &Arc<str>, omitted: Omitted) -> Rendered {
+        if let Some(frame) = event.frames.get(self.key, name) {
             return Rendered::Frame(frame);
         }
-        match catch_unwind(AssertUnwindSafe(|| (renderer.0.render)(event, self.channel(), *omitted))) {
+        let channel = ChannelName { stream: self.stream, name };
+        match catch_unwind(AssertUnwindSafe(|| (self.0.render)(event, channel, omitted))) {
             Ok(Listed::Yes(Some(frame))) => {
                 let id = event.position().map(|stamp| stamp.id);
-                let frame = renderer.transport.message(frame, id);
+                let frame = self.transport.message(frame, id);
                 // An event that is not logged is never sent again.
                 if id.is_some() {
-                    event.frames.put(renderer.key, name, &frame);
+                    event.frames.put(self.key, name, &frame);
                 }
                 Rendered::Frame(frame)
             }
@@ -188,22 +163,6 @@ impl Feed {
             Err(_) => Rendered::Failed,
         }
     }
-}
-
-impl PartialEq for Feed {
-    fn eq(&self, other: &Self) -> bool {
-        let Self { group, renderer, name, omitted } = self;
-        *renderer == other.renderer
-            && *omitted == other.omitted
-            && *name == other.name
-            && *group == other.group
-    }
-}
-
-/// Counts and logs an event that the application panicked over.
-pub(crate) fn count_failure(feed: &Feed, event: &Event) {
-    METRICS.dropped(DropReason::ApplicationFailed);
-    error!(group = %feed.group, kind = event.kind(), "dropped an event that the application panicked over");
 }
 
 impl RendererVTable {
@@ -287,23 +246,5 @@ pub(crate) mod tests {
                 _ => None,
             }
         }
-    }
-
-    /// The feed of sockets of these two.
-    pub(crate) fn feed() -> Arc<Feed> {
-        let renderer = Renderer::new::<Fragile, Plain>(Transport::WebSocket);
-        let (group, name) = (Group::new("chat_lobby"), "lobby".into());
-        Arc::new(Feed { group, renderer, name, omitted: Omitted::default() })
-    }
-
-    #[test]
-    fn a_channel_that_panics_over_an_event_loses_this_event_only() {
-        let feed = feed();
-        assert!(matches!(feed.render(&Event::new("poison").into()), Rendered::Failed));
-        assert!(matches!(feed.render(&Event::new("other").into()), Rendered::Unlisted));
-        let empty = Event::new("other").with("text", "");
-        assert!(matches!(feed.render(&empty.into()), Rendered::Omitted));
-        let hello = Event::new("other").with("text", "hi");
-        assert!(matches!(feed.render(&hello.into()), Rendered::Frame(frame) if frame.ends_with(b"hi")));
     }
 }

@@ -8,7 +8,7 @@ use slab::Slab;
 
 use crate::realtime::channel::Interval;
 use crate::realtime::fanout::Fanout;
-use crate::realtime::renderer::Feed;
+use crate::realtime::feed::Feed;
 use crate::realtime::socket::Socket;
 use crate::telemetry::METRICS;
 use crate::wire::delivery::Delivery;
@@ -348,8 +348,9 @@ mod tests {
     use crate::http::connection::Connection;
     use crate::limits::ConnectionSlot;
     use crate::realtime::backlog::Limits;
+    use crate::realtime::feed::tests::feed;
     use crate::realtime::renderer::Wire;
-    use crate::realtime::renderer::tests::{Plain, feed};
+    use crate::realtime::renderer::tests::Plain;
     use crate::wire::frame::Transport;
 
     /// Returns the subscribers of `count` sockets, and the clients' ends of their connections.

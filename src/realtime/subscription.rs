@@ -10,13 +10,11 @@ use crate::auth::identity::REFRESH_GRACE;
 use crate::http::context::Context;
 use crate::realtime::access::Grant;
 use crate::realtime::client::Client;
-use crate::realtime::command::Omitted;
-use crate::realtime::connection_list::{ConnectionList, ListedConnection};
+use crate::realtime::connection_list::ConnectionList;
 use crate::realtime::entrance::Entrance;
 use crate::realtime::ephemeral_rate::EphemeralRate;
-use crate::realtime::log_position::Kept;
+use crate::realtime::feed::Feed;
 use crate::realtime::protocol::ChannelName;
-use crate::realtime::renderer::Feed;
 use crate::realtime::socket::Socket;
 use crate::wire::group::Group;
 use crate::wire::time::{millis, now};
@@ -27,11 +25,8 @@ pub(crate) struct Subscription {
     socket: Arc<Socket>,
     /// What it receives, of which group.
     feed: Arc<Feed>,
-    /// The way by which it was admitted.
-    entrance: Entrance,
     /// Its connection in the list of the group, where there is one.
     listed: OnceBox<ListedConnection>,
-    kept: Kept,
     ephemerals: EphemeralRate,
     /// Its key among the subscribers of the group that have its feed.
     key: AtomicU32,
@@ -48,8 +43,17 @@ pub(crate) struct Subscription {
 }
 
 // With the counts of its pointer, what a further channel of a connection takes beside its place in
-// lists. 64 and 16 bytes fit into one allocation of 80.
-const _: () = assert!(size_of::<Subscription>() <= 64);
+// lists. 48 and 16 bytes fit into one allocation of 64.
+const _: () = assert!(size_of::<Subscription>() <= 48);
+
+/// One connection in the list of a group.
+pub(crate) struct ListedConnection {
+    /// The group whose members are connections.
+    pub(crate) group: Group,
+    pub(crate) member: Arc<str>,
+    /// What its client receives of the others, and its key among those that do.
+    pub(crate) feed: Option<(Arc<Feed>, usize)>,
+}
 
 /// Who asked for a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,20 +67,12 @@ pub(crate) enum JoinedBy {
 }
 
 impl Subscription {
-    /// Creates the subscription of a socket, which was admitted by this entrance.
-    pub(crate) fn new(
-        socket: Arc<Socket>,
-        feed: Arc<Feed>,
-        grant: &Grant,
-        entrance: Entrance,
-        joined_by: JoinedBy,
-    ) -> Self {
+    /// Creates the subscription of a socket to the feed that this grant gives it.
+    pub(crate) fn new(socket: Arc<Socket>, feed: Arc<Feed>, grant: &Grant, joined_by: JoinedBy) -> Self {
         Self {
             socket,
             feed,
-            entrance,
             listed: OnceBox::new(),
-            kept: grant.kept,
             ephemerals: EphemeralRate::default(),
             key: AtomicU32::new(u32::MAX),
             expires_at: AtomicU32::new(0),
@@ -133,7 +129,7 @@ impl Subscription {
             identity: self.socket.identity(),
             group: self.group(),
             ephemerals: &self.ephemerals,
-            kept: self.kept,
+            kept: self.feed.kept,
             lists_connections: self.lists_connections(),
             connection: None,
         }
@@ -161,7 +157,7 @@ impl Subscription {
 
     /// Returns the way by which it was admitted.
     pub(crate) fn entrance(&self) -> Entrance {
-        self.entrance
+        self.feed.entrance
     }
 
     /// Returns whether only some clients may enter the channel.
@@ -186,9 +182,7 @@ impl Subscription {
             ConnectionList::Announced => !self.feed.omitted.presence,
             ConnectionList::AnnouncedToAll => true,
         };
-        let renderer = self.entrance.connections().filter(|_| is_wanted)?;
-        let (group, name) = (self.group().connections(), Arc::clone(&self.feed.name));
-        Some(Feed { group, renderer, name, omitted: Omitted::default() })
+        self.feed.of_connections().filter(|_| is_wanted)
     }
 
     /// Returns its connection in the list of the group, once it is there.
@@ -225,21 +219,11 @@ impl Subscription {
 pub(crate) mod tests {
     use super::*;
     use crate::auth::identity::Identity;
-    use crate::realtime::access::Access;
     use crate::realtime::backlog::Limits;
-    use crate::realtime::denied::Denied;
+    use crate::realtime::feed::tests::feed_of;
     use crate::realtime::renderer::Wire;
-    use crate::realtime::renderer::tests::{Fragile, Plain, feed};
+    use crate::realtime::renderer::tests::Plain;
     use crate::wire::frame::Transport;
-
-    /// An access that grants everything.
-    struct Open;
-
-    impl Access for Open {
-        async fn grant(_: &Context, _: &Identity, name: &str) -> Result<Grant, Denied> {
-            Ok(Grant::new(Group::new(name), name))
-        }
-    }
 
     pub(crate) fn socket() -> Arc<Socket> {
         let limits = Limits { bytes: 1024, messages: 16 };
@@ -249,10 +233,7 @@ pub(crate) mod tests {
 
     /// Returns the subscription of a socket to a channel, which its client joined.
     pub(crate) fn subscription(socket: &Arc<Socket>, name: &str) -> Subscription {
-        let (renderer, omitted) = (feed().renderer, feed().omitted);
-        let feed = Arc::new(Feed { group: Group::new(name), name: name.into(), renderer, omitted });
-        let (grant, entrance) =
-            (Grant::new(feed.group.clone(), name), Entrance::new::<Open, Fragile, Plain>());
-        Subscription::new(Arc::clone(socket), feed, &grant, entrance, JoinedBy::Client)
+        let grant = Grant::new(Group::new(name), name);
+        Subscription::new(Arc::clone(socket), Arc::new(feed_of(&grant)), &grant, JoinedBy::Client)
     }
 }
