@@ -283,7 +283,12 @@ impl Joined {
 
     /// Returns the next channel that has to catch up.
     pub(crate) fn next_catch_up(&self) -> Option<(Box<CatchUp>, Arc<Subscription>)> {
-        self.multiplexed.get()?.waiting.lock().pop_front()
+        let mut waiting = self.multiplexed.get()?.waiting.lock();
+        let next = waiting.pop_front();
+        if waiting.is_empty() {
+            waiting.shrink_to_fit(); // a client may have joined many at once
+        }
+        next
     }
 
     /// Removes the channels that have ended without the client's doing, and sends it why they have.
