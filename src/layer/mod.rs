@@ -67,7 +67,8 @@
 //!   figures that are at most a few seconds old. [`groups`](Presence::groups) counts as
 //!   [`member_count`](Presence::member_count) does.
 //! - **Recovery.** When Redis returns after an outage, the node resubscribes to every group within
-//!   about a second. Sockets stay open.
+//!   about a second. Sockets stay open. A [`subscribe`](Broker::subscribe) that begins within a
+//!   second of the loss waits for that.
 //! - **Intervals.** While a group's interval runs and some node asks for its tick, one node
 //!   publishes it each period. An interval ends when it is stopped, or when no node has asked for a
 //!   minute. A node that follows one continues it when Redis lost it.

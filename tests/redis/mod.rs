@@ -21,6 +21,7 @@ mod readiness;
 mod redaction;
 mod refusals;
 mod rewritten_logs;
+mod short_stops;
 mod starts;
 mod unavailable;
 mod version_before;

@@ -9,7 +9,7 @@ use crate::layer::broker::Broker;
 use crate::layer::contract::{EPOCH_LIFETIME, READ_PATIENCE};
 use crate::layer::error::LayerError;
 use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page};
-use crate::layer::redis::{RedisLayer, SUBSCRIBE_TIMEOUT, keys};
+use crate::layer::redis::{RedisLayer, keys};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
@@ -24,10 +24,11 @@ impl Broker for RedisLayer {
         member: Option<&Arc<str>>,
     ) -> impl Future<Output = Result<(), LayerError>> + Send {
         self.membership.enter(group, member);
-        let subscription = self.check_connected().map(|()| self.membership.subscription(group, member));
+        let patience = self.subscribe_patience();
+        let subscription = patience.map(|patience| (patience, self.membership.subscription(group, member)));
         async move {
-            let Some(subscribed) = subscription? else { return Ok(()) };
-            match timeout(SUBSCRIBE_TIMEOUT, subscribed).await {
+            let (patience, Some(subscribed)) = subscription? else { return Ok(()) };
+            match timeout(patience, subscribed).await {
                 Ok(Ok(())) => Ok(()),
                 _ => Err(LayerError::TimedOut("confirm a subscription")),
             }

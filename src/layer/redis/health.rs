@@ -95,6 +95,11 @@ impl Health {
         self.doubted.notify_one();
     }
 
+    /// Returns for how long the node is not subscribed; `None` while it is.
+    pub(super) fn lost_for(&self) -> Option<Duration> {
+        self.state.lock().outage.as_ref().map(|outage| outage.since.elapsed())
+    }
+
     /// Records that a message of the node to itself has arrived.
     pub(super) fn on_contact(&self) {
         self.state.lock().contact = Instant::now();

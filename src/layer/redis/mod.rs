@@ -92,6 +92,8 @@ use crate::wire::time::now;
 
 /// Time in which the node has to be subscribed to a group.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time in which a node that lost its subscription normally has it again.
+const RESUBSCRIBE_TIME: Duration = Duration::from_secs(1);
 /// Time between two looks at whether a starting node can use Redis.
 const USABLE_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -257,6 +259,15 @@ impl RedisLayer {
     /// Returns the time of the last proof that messages of this node reach it.
     pub(super) fn contact(&self) -> Instant {
         self.commands.health().contact()
+    }
+
+    /// Returns how long a socket waits for its subscription. One that comes while a short loss is
+    /// repaired waits with those that came before it.
+    fn subscribe_patience(&self) -> Result<Duration, LayerError> {
+        let Err(error) = self.check_connected() else { return Ok(SUBSCRIBE_TIMEOUT) };
+        let lost_for = self.commands.health().lost_for().unwrap_or_default();
+        let time_left = RESUBSCRIBE_TIME.checked_sub(lost_for).filter(|_| *self.is_beating.borrow());
+        time_left.ok_or(error)
     }
 
     /// Returns an error while the node is not subscribed, or cannot say that it lives.
