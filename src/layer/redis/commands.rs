@@ -13,14 +13,13 @@ use redis::{
 
 use crate::config::redis_address::RedisAddress;
 use crate::layer::error::LayerError;
+use crate::layer::redis::answer_time::{COMMAND_TIMEOUT, Timed};
 use crate::layer::redis::dial::{current_server, has_moved};
 use crate::layer::redis::health::Health;
 use crate::layer::redis::keys::Keys;
 use crate::telemetry::METRICS;
 use crate::wire::time::millis;
 
-/// Time in which Redis has to answer a command: publishers get an answer within about a second.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time in which replicas have to acknowledge a write.
 const REPLICATION_TIMEOUT: Duration = Duration::from_millis(500);
 /// Commands of one round trip. The commands of other callers come after them.
@@ -93,7 +92,7 @@ impl Commands {
         };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(COMMAND_TIMEOUT))
-            .set_response_timeout(Some(COMMAND_TIMEOUT))
+            .set_response_timeout(None) // see `Timed`
             .set_push_sender(on_push);
         Manager::new_with_config(info, config)
     }
@@ -236,7 +235,7 @@ impl Commands {
     }
 
     /// Returns when this many replicas have what this connection wrote.
-    async fn wait(&self, connection: &mut Connection, replicas: usize) -> Result<(), LayerError> {
+    async fn wait(&self, connection: &mut Timed<Connection>, replicas: usize) -> Result<(), LayerError> {
         let mut wait = Cmd::new();
         wait.arg("WAIT").arg(replicas).arg(millis(REPLICATION_TIMEOUT));
         let sent_at = Instant::now();
@@ -254,7 +253,7 @@ impl Commands {
     }
 
     /// Returns the shared connection.
-    async fn connection(&self) -> Result<MultiplexedConnection, LayerError> {
+    async fn connection(&self) -> Result<Timed<MultiplexedConnection>, LayerError> {
         self.connection_of(|state| &mut state.shared).await
     }
 
@@ -262,14 +261,14 @@ impl Commands {
     async fn connection_of(
         &self,
         shared: fn(&mut ConnectionState) -> &mut Option<MultiplexedConnection>,
-    ) -> Result<MultiplexedConnection, LayerError> {
+    ) -> Result<Timed<MultiplexedConnection>, LayerError> {
         if let Some(connection) = shared(&mut self.state.lock()) {
-            return Ok(connection.clone());
+            return Ok(Timed(connection.clone()));
         }
         let asked_at = Instant::now();
         let mut opening = self.opening.lock().await;
         if let Some(connection) = shared(&mut self.state.lock()) {
-            return Ok(connection.clone());
+            return Ok(Timed(connection.clone()));
         }
         if let Some((failed_at, error)) = &*opening
             && *failed_at >= asked_at
@@ -281,24 +280,24 @@ impl Commands {
             .await
             .inspect_err(|error| *opening = Some((Instant::now(), error.clone())))?;
         // Taken: the pool would lend it to those that wait for replicas, too.
-        let connection = Connection::take(connection);
+        let connection = Connection::take(connection.0);
         let mut state = self.state.lock();
         let is_current = state.pool.as_ref().is_some_and(|(current, _)| *current == name);
         if is_current {
             *shared(&mut state) = Some(connection.clone());
         }
-        Ok(connection)
+        Ok(Timed(connection))
     }
 
     /// Returns a connection from the pool, and the name of its server.
-    async fn pooled(&self) -> Result<(String, Connection), LayerError> {
+    async fn pooled(&self) -> Result<(String, Timed<Connection>), LayerError> {
         let (name, pool) = self.pool().await?;
         let connection = pool.get().await?;
         // The master may have changed meanwhile.
         if has_moved(&self.address, &name).await {
             return Err(LayerError::Unreachable("another server is the master now".into()));
         }
-        Ok((name, connection))
+        Ok((name, Timed(connection)))
     }
 
     fn checked<T>(&self, sent_at: Instant, answer: Result<T, RedisError>) -> Result<T, LayerError> {

@@ -9,6 +9,7 @@
 
 mod absent_records;
 pub(crate) mod admin_client;
+mod answer_time;
 mod beat_watch;
 mod belief;
 mod broker;

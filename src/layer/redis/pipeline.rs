@@ -12,6 +12,7 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use futures_util::FutureExt;
 use redis::ConnectionInfo;
 use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
@@ -176,7 +177,13 @@ impl<'a> Pipeline<'a> {
                 }
                 _ = timeout_check.tick() => {
                     self.send_queued();
-                    self.time_out_appends()
+                    // What came while this node was busy, or stood still, is not late.
+                    let read = match self.exchange().now_or_never() {
+                        None => Ok(()),
+                        Some(Ok(())) => self.receive(&mut on_pushed, &mut on_told),
+                        Some(Err(error)) => Err(error.to_string()),
+                    };
+                    read.and_then(|()| self.time_out_appends())
                 }
             };
             if let Err(cause) = turn {
@@ -412,7 +419,7 @@ impl<'a> Pipeline<'a> {
         let mut is_late = false;
         for pending in &mut self.pending {
             if let PendingReply::Batch(batch) = pending
-                && batch.age() >= APPEND_TIMEOUT
+                && batch.is_late(APPEND_TIMEOUT)
             {
                 batch.time_out();
                 is_late = true;

@@ -59,6 +59,8 @@ pub(super) struct PublishBatch {
     queued_at: Instant,
     appends: Vec<PendingAppend>,
     bytes: usize,
+    /// It was too old when it was last looked at.
+    is_overdue: bool,
 }
 
 impl BatchEncoder {
@@ -124,7 +126,12 @@ impl PendingAppend {
 
 impl PublishBatch {
     pub(super) fn new(append: PendingAppend) -> Self {
-        Self { queued_at: append.queued_at, bytes: append.open.len(), appends: vec![append] }
+        Self {
+            queued_at: append.queued_at,
+            bytes: append.open.len(),
+            appends: vec![append],
+            is_overdue: false,
+        }
     }
 
     /// Adds an event, or returns it when it is of another group or the batch is full.
@@ -142,6 +149,12 @@ impl PublishBatch {
     /// Returns the age of the oldest event.
     pub(super) fn age(&self) -> Duration {
         self.queued_at.elapsed()
+    }
+
+    /// Returns whether it was older than this limit when this was last asked, and still is. Between
+    /// the two the node has looked for the reply, however long it stood still before.
+    pub(super) fn is_late(&mut self, limit: Duration) -> bool {
+        self.age() >= limit && std::mem::replace(&mut self.is_overdue, true)
     }
 
     /// Completes each append with what the script returned for it.
