@@ -174,9 +174,9 @@ impl CatchUp {
         Ok(None)
     }
 
-    /// Returns whether no welcome of this catch-up was sent.
-    pub(crate) fn is_unanswered(&self) -> bool {
-        !self.has_greeted
+    /// Returns whether the frames with the greeting were returned.
+    pub(crate) fn has_greeted(&self) -> bool {
+        self.has_greeted
     }
 
     /// Returns the client's number of the join.

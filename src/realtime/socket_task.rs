@@ -149,11 +149,13 @@ pub(crate) async fn send_missed<P: Protocol>(
     written: Written<'_>,
 ) {
     let socket = subscription.socket();
+    let mut is_unanswered = subscription.joined_by() == JoinedBy::Client;
     loop {
         match next_missed(joined, &mut catch_up, &subscription).await {
             _ if subscription.has_ended() => break,
             Ok(Some(frames)) => {
                 socket.send(&frames);
+                is_unanswered = false;
                 match written {
                     Written::To(stream) => socket.outbox().finish(stream).await,
                     Written::Taken => socket.outbox().emptied().await,
@@ -168,7 +170,6 @@ pub(crate) async fn send_missed<P: Protocol>(
             Err(error) => {
                 let group = subscription.group();
                 debug!(%group, error = %Chain(&error), "could not read what a socket missed");
-                let is_unanswered = catch_up.is_unanswered() && subscription.joined_by() == JoinedBy::Client;
                 if is_unanswered && joined.abandon(&subscription) {
                     error.record();
                     return refuse_join::<P>(joined, &catch_up, &subscription, &Refused::TryAgain);
@@ -178,7 +179,8 @@ pub(crate) async fn send_missed<P: Protocol>(
             }
         }
     }
-    if catch_up.is_unanswered() && subscription.joined_by() == JoinedBy::Client {
+    // Its welcome may have been read, but was not sent.
+    if is_unanswered {
         refuse_join::<P>(joined, &catch_up, &subscription, &Refused::HasLeft);
     }
 }
@@ -190,7 +192,7 @@ async fn next_missed(
     catch_up: &mut CatchUp,
     subscription: &Subscription,
 ) -> Result<Option<Bytes>, LayerError> {
-    if catch_up.is_unanswered() && !subscription.has_ended() {
+    if !catch_up.has_greeted() && !subscription.has_ended() {
         joined.list(subscription, joined.channel_info(subscription.channel())).await?;
     }
     catch_up.next(subscription).await

@@ -199,13 +199,21 @@ async fn a_channel_may_be_left_while_its_connection_is_being_listed(layer: Layer
     let mut ann = CentrifugoClient::connect(node, "ann").await;
     ann.subscribe("hall").await;
     let mut bob = CentrifugoClient::connect(node, "bob").await;
-    for number in 10..20 {
-        let subscribe = json!({ "id": number * 2, "subscribe": { "channel": "hall" } });
+    for number in 0..80 {
+        let subscribe = json!({ "id": 1000 + number, "subscribe": { "channel": "hall" } });
         bob.send(&subscribe.to_string()).await;
-        // Read while the connection is being listed, if not before.
-        let unsubscribe = json!({ "id": number * 2 + 1, "unsubscribe": { "channel": "hall" } });
+        // At another moment each time: before it is listed, while its log is read, after it.
+        let mut answered = 0;
+        for _ in 0..number % 8 {
+            let other = json!({ "id": 1, "history": { "channel": "lobby" } });
+            bob.send(&other.to_string()).await;
+            while bob.any_reply().await["id"] != 1 {
+                answered += 1;
+            }
+        }
+        let unsubscribe = json!({ "id": 2000 + number, "unsubscribe": { "channel": "hall" } });
         bob.send(&unsubscribe.to_string()).await;
-        for _ in 0..2 {
+        for _ in answered..2 {
             bob.any_reply().await;
         }
     }
@@ -289,6 +297,26 @@ async fn each_join_and_leave_after_the_reply_is_sent() {
         assert!(ann.unread().iter().all(|push| push["channel"] != channel), "{:?}", ann.unread());
         proxy.open();
     }
+}
+
+#[tokio::test]
+async fn a_channel_that_is_left_before_its_answer_is_answered() {
+    let redis = Redis::start().await;
+    let proxy = RedisProxy::start(&redis).await;
+    let node = plan().flag("--redis-url", &proxy.url()).start().await;
+    // The channel is entered without Redis; then its log is read.
+    let mut other = CentrifugoClient::connect(&node, "ann").await;
+    other.subscribe("lobby").await;
+    let mut ann = CentrifugoClient::connect(&node, "ann").await;
+    ann.publish("#ann", &json!("its own channel is read")).await;
+    ann.data("#ann", 1).await;
+    proxy.delay_replies();
+    ann.send(&json!({ "id": 10, "subscribe": { "channel": "lobby" } }).to_string()).await;
+    assert_eq!(ann.error("history", &json!({ "channel": "hall" })).await, 103, "meanwhile");
+    ann.send(&json!({ "id": 11, "unsubscribe": { "channel": "lobby" } }).to_string()).await;
+    assert_eq!(ann.reply(11).await["unsubscribe"], json!({}));
+    let error = ann.reply(10).await["error"].clone();
+    assert_eq!((&error["code"], &error["temporary"]), (&json!(100), &json!(true)), "{error}");
 }
 
 #[tokio::test]

@@ -76,11 +76,12 @@ impl From<ErrorCode> for Error {
 impl From<&Refused> for ErrorCode {
     fn from(refused: &Refused) -> Self {
         match refused {
-            Refused::NotJoined | Refused::TakesNoCommands | Refused::HasLeft => Self::PermissionDenied,
+            Refused::NotJoined | Refused::TakesNoCommands => Self::PermissionDenied,
             Refused::AlreadyJoined => Self::AlreadySubscribed,
             Refused::TooMany(_) => Self::LimitExceeded,
             Refused::TooFast => Self::TooManyRequests,
-            Refused::TryAgain => Self::Internal,
+            // Its client may have subscribed again, which an error for good would undo.
+            Refused::TryAgain | Refused::HasLeft => Self::Internal,
             Refused::TokenExpired => Self::TokenExpired,
             Refused::Unrecoverable => Self::UnrecoverablePosition,
             Refused::Denied(Denied::BadName(_)) => Self::UnknownChannel,
