@@ -87,7 +87,12 @@ impl CatchUp {
     }
 
     /// Returns the next frames for the socket; `None` once it has joined the other sockets.
-    pub(crate) async fn next(&mut self, subscription: &Subscription) -> Result<Option<Bytes>, LayerError> {
+    /// `listing` adds the connection to its list before the welcome.
+    pub(crate) async fn next(
+        &mut self,
+        subscription: &Subscription,
+        listing: impl Future<Output = Result<(), LayerError>>,
+    ) -> Result<Option<Bytes>, LayerError> {
         let realtime = Arc::clone(&self.realtime);
         let (layer, group) = (realtime.context().layer(), subscription.group());
         layer.in_line().await?;
@@ -102,7 +107,7 @@ impl CatchUp {
                 return self.join_connections(subscription).await;
             }
             if !self.has_greeted {
-                return self.open(subscription).await.map(Some);
+                return self.open(subscription, listing).await.map(Some);
             }
             let Some(replay) = &mut self.replay else { return Ok(None) };
             let mut frames = BytesMut::new();
@@ -174,11 +179,6 @@ impl CatchUp {
         Ok(None)
     }
 
-    /// Returns whether the frames with the greeting were returned.
-    pub(crate) fn has_greeted(&self) -> bool {
-        self.has_greeted
-    }
-
     /// Returns the client's number of the join.
     pub(crate) fn number(&self) -> u32 {
         self.start.number
@@ -190,7 +190,12 @@ impl CatchUp {
     }
 
     /// Reads what the welcome says. What was missed begins where it says that the log ends.
-    pub(crate) async fn welcome(&mut self, subscription: &Subscription) -> Result<Welcome, LayerError> {
+    /// `listing` adds the connection to its list, unless the join has failed.
+    pub(crate) async fn welcome(
+        &mut self,
+        subscription: &Subscription,
+        listing: impl Future<Output = Result<(), LayerError>>,
+    ) -> Result<Welcome, LayerError> {
         let (context, group) = (Arc::clone(self.realtime.context()), subscription.group());
         self.redacted = context.layer().redacted(group);
         if let Some(Ok(since)) = self.start.since {
@@ -199,6 +204,9 @@ impl CatchUp {
         let (recovery, page, end) = self.first_page(&context, group).await?;
         METRICS.resumed(recovery);
         self.is_refused = self.start.requires_recovery && recovery != Recovery::Recovered;
+        if !self.is_refused && !subscription.has_ended() {
+            listing.await?;
+        }
         let presence = with_member(context.layer().presence(group).await?, subscription);
         self.presence = presence.clone();
         self.connections = others_listed(context.layer(), subscription).await?;
@@ -222,10 +230,15 @@ impl CatchUp {
     }
 
     /// Returns the welcome, unless it was read before, the greeting and the first page.
-    async fn open(&mut self, subscription: &Subscription) -> Result<Bytes, LayerError> {
+    async fn open(
+        &mut self,
+        subscription: &Subscription,
+        listing: impl Future<Output = Result<(), LayerError>>,
+    ) -> Result<Bytes, LayerError> {
         let mut frames = BytesMut::new();
         if self.replay.is_none() {
-            let (identity, welcome) = (subscription.socket().identity(), self.welcome(subscription).await?);
+            let (identity, welcome) =
+                (subscription.socket().identity(), self.welcome(subscription, listing).await?);
             let frame = self.feed.renderer.welcome(&self.feed.name, identity, &welcome);
             frames.extend_from_slice(&frame.unwrap_or_default());
         }

@@ -191,8 +191,7 @@ impl Joined {
     /// Returns [`LayerError`] when the layer does not answer.
     pub(crate) async fn welcome(&self, entered: &mut Entered) -> Result<Option<Welcome>, LayerError> {
         let Entered { registration, catch_up: Some(catch_up), info, .. } = entered else { return Ok(None) };
-        self.list(registration, info.clone()).await?;
-        catch_up.welcome(registration).await.map(Some)
+        catch_up.welcome(registration, self.list(registration, info.clone())).await.map(Some)
     }
 
     /// Adds the connection to the list of a channel, if there is one, unless it is there.

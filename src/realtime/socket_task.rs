@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tracing::{debug, trace};
 
 use crate::http::connection::Connection;
-use crate::layer::{Control, LayerError};
+use crate::layer::Control;
 use crate::limits::RateDecision;
 use crate::realtime::catch_up::{CatchUp, log_unreadable};
 use crate::realtime::client::Client;
@@ -151,7 +150,8 @@ pub(crate) async fn send_missed<P: Protocol>(
     let socket = subscription.socket();
     let mut is_unanswered = subscription.joined_by() == JoinedBy::Client;
     loop {
-        match next_missed(joined, &mut catch_up, &subscription).await {
+        let listing = async { joined.list(&subscription, joined.channel_info(subscription.channel())).await };
+        match catch_up.next(&subscription, listing).await {
             _ if subscription.has_ended() => break,
             Ok(Some(frames)) => {
                 socket.send(&frames);
@@ -183,19 +183,6 @@ pub(crate) async fn send_missed<P: Protocol>(
     if is_unanswered {
         refuse_join::<P>(joined, &catch_up, &subscription, &Refused::HasLeft);
     }
-}
-
-/// Returns the next frames of what was missed. Before the first, the connection is in the list of
-/// the channel.
-async fn next_missed(
-    joined: &Joined,
-    catch_up: &mut CatchUp,
-    subscription: &Subscription,
-) -> Result<Option<Bytes>, LayerError> {
-    if !catch_up.has_greeted() && !subscription.has_ended() {
-        joined.list(subscription, joined.channel_info(subscription.channel())).await?;
-    }
-    catch_up.next(subscription).await
 }
 
 /// Answers a join that has no welcome.

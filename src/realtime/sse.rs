@@ -4,6 +4,7 @@
 //! hyper takes from the outbox as fast as the client reads.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -71,7 +72,7 @@ impl SseBody {
     async fn next(&mut self) -> Option<Bytes> {
         let socket = self.registration.socket();
         while let (Some(catch_up), None) = (&mut self.catch_up, socket.outbox().closed()) {
-            match catch_up.next(&self.registration).await {
+            match catch_up.next(&self.registration, ready(Ok(()))).await {
                 Ok(Some(frames)) if frames.is_empty() => {}
                 Ok(Some(frames)) => return Some(frames),
                 Ok(None) => self.catch_up = None,
