@@ -83,8 +83,11 @@ pub(crate) async fn logout(request: Request) -> Result<Response, Refusal> {
 /// `GET /accounts/guest/`.
 pub(crate) async fn nickname_page(request: Request) -> Result<Response, Refusal> {
     may_be_guest(&request)?;
-    let name = request.identity().name().trim_start_matches('~').to_owned();
-    nickname_form(&request, &SafeRedirect::from_query(&request), &name, None)
+    let identity = request.identity();
+    let name = identity.name().trim_start_matches('~');
+    // Without a nickname, a guest is named by the start of its id.
+    let nickname = if identity.id().starts_with(name) { "" } else { name };
+    nickname_form(&request, &SafeRedirect::from_query(&request), nickname, None)
 }
 
 /// `POST /accounts/guest/`: form `nickname`, which may be empty, `next`.

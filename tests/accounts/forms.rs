@@ -116,12 +116,17 @@ async fn a_guest_has_a_unique_nickname(layer: LayerKind) {
     let mut socket = bob.join(deployment.first(), "lobby").await;
     let unnamed = socket.welcome["name"].clone();
     assert_eq!(unnamed, json!(format!("~{}", &socket.user()[..8])));
+    // Typed before it, a nickname would become another one.
+    let page = bob.get(deployment.first(), "/accounts/guest/").await.body;
+    assert!(!page.contains(&format!(r#"value="{}""#, &socket.user()[..8])), "{page}");
     let call = [("nickname", "bob"), ("next", "/chat/lobby/")];
     let response = bob.post(deployment.last(), "/accounts/guest/", &call).await;
     assert_eq!((response.status, response.header("location")), (303, Some("/chat/lobby/")), "{response:?}");
     assert_eq!(socket.closed(seconds(2)).await.0, 1012, "it comes back under its new name");
     let renamed = bob.join(deployment.last(), "lobby").await;
     assert_eq!((renamed.user(), &renamed.welcome["name"]), (socket.user(), &json!("~bob")));
+    let page = bob.get(deployment.first(), "/accounts/guest/").await.body;
+    assert!(page.contains(r#"value="bob""#), "{page}");
     let before = bob.cookie("parlor_guest").expect("a cookie").to_owned();
     for (nickname, status) in
         [("bob", 409), ("B\u{43e}b", 409), ("alice", 409), ("a b", 400), ("\u{202e}x", 400)]
