@@ -44,7 +44,8 @@ pub(crate) const REDIS_PASSWORD: Source = Source { flag: "--redis-password-file"
 #[derive(Clone, Debug, Args)]
 #[group(skip)]
 pub struct Config {
-    /// Addresses to listen on, separated by commas; port 0 takes any free port
+    /// Addresses to listen on, separated by commas; a port alone, as :8000, is that of all
+    /// addresses of this machine; port 0 takes any free port
     #[arg(long, value_name = "ADDR", value_delimiter = ',',
           default_value = "127.0.0.1:8000", value_parser = address)]
     pub listen: Vec<SocketAddr>,
