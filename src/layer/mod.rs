@@ -35,8 +35,8 @@
 //! - **Order.** Events of one group arrive in the same order on every node. Events that one caller
 //!   publishes one after another arrive in that order.
 //! - **Deadline.** `append` and `publish` return within about a second: with success, or with an
-//!   error. Time for which the node itself stood still does not count. An append that failed
-//!   because it was late is not carried out later.
+//!   error. What Redis took while the node itself stood still is no error, unless replicas are
+//!   awaited. An append that failed because it was late is not carried out later.
 //! - **Foreign bytes.** Payloads that are no events are counted and dropped.
 //! - **Members.** [`presence`](Presence::presence) and [`member_count`](Presence::member_count) are
 //!   one number: users with a member on a live node, and users whose last member left less than

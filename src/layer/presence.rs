@@ -76,6 +76,15 @@ impl PresenceSnapshot {
         }
     }
 
+    /// Returns the state without the user of a member, if users are listed.
+    pub(crate) fn without(mut self, member: &str) -> Self {
+        if let Some(members) = &mut self.members {
+            members.retain(|listed| member::id(listed) != member::id(member));
+            self.count = members.len();
+        }
+        self
+    }
+
     /// Returns the events that lead from another state to this one: leaves, joins and renames, or
     /// this state if they are too many, or are not known.
     pub(crate) fn changes_since(&self, before: &Self) -> Vec<Event> {

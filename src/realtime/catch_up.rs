@@ -332,12 +332,7 @@ async fn others_listed(
     let Some(ListedConnection { group, member, feed: Some(_) }) = subscription.listed() else {
         return Ok(None);
     };
-    let mut listed = layer.presence(group).await?;
-    if let Some(members) = &mut listed.members {
-        members.retain(|listed| *listed != **member);
-        listed.count = members.len();
-    }
-    Ok(Some(listed))
+    Ok(Some(layer.presence(group).await?.without(member)))
 }
 
 /// Returns whether the event before the first one of a page has an offset, or may have one. It is

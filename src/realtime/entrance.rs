@@ -18,8 +18,8 @@ use crate::realtime::renderer::Renderer;
 use crate::wire::event::Event;
 use crate::wire::frame::Transport;
 
-/// An access, a channel and a protocol, on one transport. A pointer, because every subscription
-/// holds one.
+/// An access, a channel and a protocol, on one transport. A pointer, because every feed holds
+/// one.
 #[derive(Clone, Copy)]
 pub struct Entrance(&'static EntranceVTable);
 

@@ -72,6 +72,7 @@ impl SseBody {
     async fn next(&mut self) -> Option<Bytes> {
         let socket = self.registration.socket();
         while let (Some(catch_up), None) = (&mut self.catch_up, socket.outbox().closed()) {
+            // It was listed when it was admitted.
             match catch_up.next(&self.registration, ready(Ok(()))).await {
                 Ok(Some(frames)) if frames.is_empty() => {}
                 Ok(Some(frames)) => return Some(frames),
