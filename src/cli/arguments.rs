@@ -118,7 +118,9 @@ impl Arguments {
         std::env::args_os().any(|word| {
             let word = word.to_string_lossy();
             let login = word.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@'));
+            let parameters = word.split_once("://").and_then(|(_, rest)| rest.split_once('?'));
             login.is_some_and(|(login, _)| login.contains(':'))
+                || parameters.is_some_and(|(_, parameters)| parameters.contains("pass"))
         })
     }
 

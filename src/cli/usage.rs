@@ -25,7 +25,7 @@ pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
             None => format!("{line}; see --help"),
         };
     };
-    let value = without_login(&value);
+    let value = without_secrets(&value);
     let valid = context(ContextKind::ValidValue).filter(|valid| !valid.is_empty());
     let expected = match (error.source(), valid) {
         (Some(why), _) => why.to_string(),
@@ -38,12 +38,19 @@ pub(crate) fn line(error: &clap::Error, command: &Command) -> String {
     }
 }
 
-/// Replaces the part of a URL before `@`, which holds a password, by `…`.
-fn without_login(value: &str) -> String {
-    let Some((login, rest)) = value.rsplit_once('@') else { return value.to_owned() };
-    match login.split_once("://") {
-        Some((scheme, _)) => format!("{scheme}://…@{rest}"),
-        None => rest.to_owned(),
+/// Replaces the part of a URL before `@`, which holds a password, by `…`, and the parameters if
+/// there is a password among them.
+fn without_secrets(value: &str) -> String {
+    let shown = match value.rsplit_once('@') {
+        None => value.to_owned(),
+        Some((login, rest)) => match login.split_once("://") {
+            Some((scheme, _)) => format!("{scheme}://…@{rest}"),
+            None => rest.to_owned(),
+        },
+    };
+    match shown.split_once('?') {
+        Some((address, parameters)) if parameters.contains("pass") => format!("{address}?…"),
+        _ => shown,
     }
 }
 
@@ -59,7 +66,7 @@ fn suggestion(error: &clap::Error) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::without_login;
+    use super::without_secrets;
 
     #[test]
     fn a_value_is_shown_without_the_password_in_it() {
@@ -67,9 +74,11 @@ mod tests {
             ("rediss://:p@w@cache.example.com:6379", "rediss://…@cache.example.com:6379"),
             ("user:pw@host", "host"),
             ("redis://host", "redis://host"),
+            ("redis://host?db=x", "redis://host?db=x"),
+            ("redis+unix:///a?db=x&pass=p", "redis+unix:///a?…"),
             ("many", "many"),
         ] {
-            assert_eq!(without_login(value), shown);
+            assert_eq!(without_secrets(value), shown);
         }
     }
 }

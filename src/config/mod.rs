@@ -183,7 +183,7 @@ impl Config {
         let password = REDIS_PASSWORD.read(self.redis_password_file.as_deref())?;
         if let (Some(url), Some(password)) = (&self.redis_url, password.as_ref().and_then(Secret::text)) {
             let setting = REDIS_PASSWORD.shown(self.redis_password_file.as_deref());
-            self.redis_url = Some(url.with_password(password, setting));
+            self.redis_url = Some(url.clone().with_password(password, setting));
         }
         Ok(())
     }

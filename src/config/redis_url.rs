@@ -1,7 +1,4 @@
-//! The URL of Redis as it is set, with a password that is set elsewhere.
-
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use redis::RedisResult;
+//! The URL of Redis as it is set, with passwords that are set elsewhere.
 
 use crate::config::redis_address::RedisAddress;
 
@@ -9,8 +6,8 @@ use crate::config::redis_address::RedisAddress;
 #[derive(Clone, Debug)]
 pub struct RedisUrl {
     text: String,
-    /// The setting that its password comes from, if that is another one.
-    password_setting: Option<String>,
+    /// The password that replaces its own, and the setting that it comes from.
+    password: Option<(String, String)>,
 }
 
 impl RedisUrl {
@@ -20,33 +17,26 @@ impl RedisUrl {
     }
 
     /// Returns the URL with this password, of this setting, instead of its own.
-    pub(crate) fn with_password(&self, password: &str, setting: impl Into<String>) -> Self {
-        let encoded = utf8_percent_encode(password, NON_ALPHANUMERIC);
-        let Some((scheme, rest)) = self.text.split_once("://") else { return self.clone() };
-        let text = if scheme.contains("unix") {
-            let mark = if rest.contains('?') { '&' } else { '?' };
-            format!("{scheme}://{rest}{mark}pass={encoded}")
-        } else {
-            let (login, hosts) = rest.rsplit_once('@').unwrap_or(("", rest));
-            let user = login.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:{encoded}@{hosts}")
-        };
-        Self { text, password_setting: Some(setting.into()) }
+    pub(crate) fn with_password(self, password: &str, setting: impl Into<String>) -> Self {
+        Self { password: Some((password.to_owned(), setting.into())), ..self }
     }
 
     /// Returns the address that it is.
     ///
     /// # Errors
-    /// Fails when it is none.
-    pub(crate) fn address(&self) -> RedisResult<RedisAddress> {
-        let address = RedisAddress::parse(&self.text)?;
-        Ok(RedisAddress { password_setting: self.password_setting.clone(), ..address })
+    /// Returns what was expected when it is none.
+    pub(crate) fn address(&self) -> Result<RedisAddress, String> {
+        let mut address = RedisAddress::parse(&self.text)?;
+        if let Some((password, setting)) = &self.password {
+            address.set_password(password, setting.clone());
+        }
+        Ok(address)
     }
 }
 
 impl From<&str> for RedisUrl {
     fn from(text: &str) -> Self {
-        Self { text: text.to_owned(), password_setting: None }
+        Self { text: text.to_owned(), password: None }
     }
 }
 
@@ -56,18 +46,19 @@ mod tests {
 
     #[test]
     fn a_password_is_put_into_every_form_of_url() {
-        for (url, expected) in [
-            ("redis://h:1/2", "redis://:p%40%2F@h:1/2"),
-            ("redis://ann:old@h", "redis://ann:p%40%2F@h"),
-            ("redis+sentinel://a:1,b:2/m", "redis+sentinel://:p%40%2F@a:1,b:2/m"),
+        for (url, user) in [
+            ("redis://h:1/2", None),
+            ("redis://ann:old@h", Some("ann")),
+            ("redis+sentinel://a:1,b:2/m", None),
+            ("redis+cluster://ann@a:1,b:2", Some("ann")),
+            ("redis+unix:///run/redis.sock?db=2&user=ann", Some("ann")),
         ] {
-            let with = RedisUrl::from(url).with_password("p@/", "A_PASSWORD");
-            assert_eq!(with.text, expected);
-            let server = with.address().unwrap().server;
-            assert_eq!(server.redis_settings().password(), Some("p@/"), "{url}");
+            let address = RedisUrl::from(url).with_password("p@/", "A_PASSWORD").address().unwrap();
+            for info in address.seeds.iter().chain([&address.server]) {
+                let settings = info.redis_settings();
+                assert_eq!((settings.username(), settings.password()), (user, Some("p@/")), "{url}");
+            }
+            assert!(address.login_settings().contains("A_PASSWORD"));
         }
-        let unix = RedisUrl::from("redis+unix:///run/redis.sock?db=2").with_password("p&/", "A_PASSWORD");
-        let settings = unix.address().unwrap().server.redis_settings().clone();
-        assert_eq!((settings.password(), settings.db()), (Some("p&/"), 2));
     }
 }

@@ -1,14 +1,13 @@
 //! Why the layer is not connected at start.
 
-use redis::RedisError;
 use thiserror::Error;
 
 /// Why the layer is not connected at start.
 #[derive(Debug, Error)]
 pub enum ConnectError {
     /// The URL of Redis is invalid.
-    #[error("`REDIS_URL` (--redis-url) is no Redis URL")]
-    InvalidUrl(#[source] RedisError),
+    #[error("`REDIS_URL` (--redis-url): {0}")]
+    InvalidUrl(String),
     /// A node cannot reach Redis, or what answers is of no use to it.
     #[error(
         "could not connect to Redis at {address}: {cause}{}",

@@ -276,7 +276,8 @@ async fn a_wrong_url_of_redis_is_shown_with_its_scheme_and_without_its_password(
             "rediss://…@cache.example.com:6379",
             "TLS to Redis is not built in",
         ),
-        ("redis://:hunter2@h:6379?db=2", "redis://…@h:6379?db=2", "no `?`"),
+        ("redis://:hunter2@h:6379?database=2", "redis://…@h:6379?database=2", "than db"),
+        ("redis+sentinel://h/m?db=x&sentinel_password=hunter2", "redis+sentinel://h/m?…", "a number"),
         ("unixsocket:///run/redis.sock", "unixsocket:///run/redis.sock", "redis+unix:///path/of/socket?db=0"),
     ] {
         let text = Node::plan().env("REDIS_URL", url).rejected().await;
