@@ -106,6 +106,17 @@ impl RedisAddress {
         self.password_setting = Some(setting);
     }
 
+    /// Returns the server at this host and port, with everything else as of this address.
+    pub(crate) fn server_at(&self, host: &str, port: u16) -> ConnectionInfo {
+        let address = match self.server.addr().clone() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure, tls_params }
+            }
+            _ => ConnectionAddr::Tcp(host.to_owned(), port),
+        };
+        self.server.clone().set_addr(address)
+    }
+
     /// Returns whether it is a Cluster.
     pub(crate) fn is_cluster(&self) -> bool {
         !self.seeds.is_empty()

@@ -1,5 +1,6 @@
 //! One running instance, and the services that its parts share.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -240,7 +241,7 @@ impl Context {
     ///
     /// # Errors
     /// Returns [`NotReady`] while the layer is unreachable, and when the node drains.
-    pub fn ready(&self) -> Result<&'static str, NotReady> {
+    pub fn ready(&self) -> Result<Cow<'static, str>, NotReady> {
         if self.is_stopping() {
             return Err(NotReady::Draining);
         }

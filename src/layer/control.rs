@@ -1,5 +1,6 @@
 //! Control: what nodes ask of one another and operators of all of them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::layer::disconnect::Disconnect;
@@ -146,7 +147,7 @@ pub trait Control: Send + Sync {
     ///
     /// # Errors
     /// [`LayerError::Unreachable`] while the node is not subscribed, or cannot beat.
-    fn ready(&self) -> Result<&'static str, LayerError>;
+    fn ready(&self) -> Result<Cow<'static, str>, LayerError>;
 
     /// Removes this node from every group. The layer must not be used after it.
     ///

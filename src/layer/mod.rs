@@ -103,6 +103,7 @@ mod step;
 mod store;
 mod tail;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -370,7 +371,7 @@ impl Control for Layer {
         dispatch!(self, tick(group, event, period, follows).await)
     }
 
-    fn ready(&self) -> Result<&'static str, LayerError> {
+    fn ready(&self) -> Result<Cow<'static, str>, LayerError> {
         dispatch!(self, ready())
     }
 

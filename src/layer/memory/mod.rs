@@ -3,6 +3,7 @@
 mod group;
 pub(crate) mod store;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -340,8 +341,8 @@ impl Control for MemoryLayer {
         Ok(Some(next))
     }
 
-    fn ready(&self) -> Result<&'static str, LayerError> {
-        Ok("memory: this node stands alone")
+    fn ready(&self) -> Result<Cow<'static, str>, LayerError> {
+        Ok("memory: this node stands alone".into())
     }
 
     async fn close(&self) {}

@@ -9,9 +9,10 @@ use crate::layer::disconnect_sender::DisconnectSender;
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decisions::DecisionWriter;
-use crate::layer::redis::diagnosis;
+use crate::layer::redis::find_shards;
 use crate::layer::redis::keys::Keys;
 use crate::layer::redis::scripts::Scripts;
+use crate::layer::redis::shards::Shards;
 use crate::layer::redis::store::RedisStore;
 use crate::layer::shared_store::SharedStore;
 
@@ -28,13 +29,14 @@ impl AdminClient {
     /// Returns [`ConnectError`] when Redis cannot be reached.
     pub(crate) async fn open(url: &RedisUrl, prefix: &str, replicas: usize) -> Result<Self, ConnectError> {
         let address = url.address().map_err(ConnectError::InvalidUrl)?;
-        let keys = Keys::new(prefix, address.database());
-        let commands = Arc::new(Commands::new(address, keys));
-        if let Err(fault) = diagnosis::ask(commands.address()).await {
-            let address = commands.address().text();
+        let keys = Keys::new(prefix, address.database(), address.is_cluster());
+        let scripts = Arc::new(Scripts::new(address.is_cluster()));
+        let shards = Arc::new(Shards::new(address));
+        if let Err(fault) = find_shards(&shards).await {
+            let address = shards.address().text();
             return Err(ConnectError::UnreachableByCommand { address, cause: fault.cause });
         }
-        let scripts = Arc::new(Scripts::new());
+        let commands = Arc::new(Commands::new(shards, keys));
         let store = RedisStore::new(Arc::clone(&commands), Arc::clone(&scripts), replicas, Arc::default());
         let store = SharedStore::Redis(store);
         let decisions = DecisionWriter { commands, scripts, replicas };

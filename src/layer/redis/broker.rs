@@ -9,7 +9,7 @@ use crate::layer::broker::Broker;
 use crate::layer::contract::{EPOCH_LIFETIME, READ_PATIENCE};
 use crate::layer::error::LayerError;
 use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page};
-use crate::layer::redis::{RedisLayer, keys};
+use crate::layer::redis::RedisLayer;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
@@ -24,7 +24,7 @@ impl Broker for RedisLayer {
         member: Option<&Arc<str>>,
     ) -> impl Future<Output = Result<(), LayerError>> + Send {
         self.membership.enter(group, member);
-        let patience = self.subscribe_patience();
+        let patience = self.subscribe_patience(group);
         let subscription = patience.map(|patience| (patience, self.membership.subscription(group, member)));
         async move {
             let (patience, Some(subscribed)) = subscription? else { return Ok(()) };
@@ -49,11 +49,11 @@ impl Broker for RedisLayer {
     }
 
     async fn publish(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
-        self.commands.publish(&keys::channel(group), &event.encode()).await
+        self.commands.publish(&self.commands.keys().channel(group), &event.encode()).await.map(|_| ())
     }
 
     async fn publish_ephemeral(&self, group: &Group, event: &Event) -> Result<(), LayerError> {
-        self.commands.publish(&self.commands.keys().own_channel(group), &event.encode()).await
+        self.commands.publish(&self.commands.keys().own_channel(group), &event.encode()).await.map(|_| ())
     }
 
     async fn history(&self, group: &Group, range: HistoryRange) -> Result<Page, LayerError> {
@@ -80,10 +80,7 @@ impl Broker for RedisLayer {
         script.arg(id.to_string()).arg(id.millis()).arg(millis(retention.age));
         script.arg(self.commands.keys().own_channel(group)).arg(Event::redaction(id).encode());
         // As for an append: what a failover can lose is not done.
-        let is_redacted = match retention.replicas {
-            0 => self.commands.script(&script).await?,
-            replicas => self.commands.replicated(&script, replicas).await?,
-        };
+        let is_redacted = self.commands.written(&script, retention.replicas).await?;
         if is_redacted && let Some(cursor) = self.follower.cursor(group.name()) {
             // The redaction event is on its way; the caller reads the log without the text at once.
             cursor.state.lock().tail_cache.redact_text(id);

@@ -6,15 +6,12 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::layer::error::LayerError;
-use crate::layer::redis::log::LogEnd;
+use crate::layer::redis::log_end::LogEnd;
 use crate::layer::redis::publish_batch::PendingAppend;
 use crate::wire::group::Group;
 
 /// Time in which an event has to be appended, from the call on.
 pub(super) const APPEND_TIMEOUT: Duration = Duration::from_millis(800);
-/// The command that subscribes.
-pub(super) const SUBSCRIBE: &str = "SUBSCRIBE";
-
 #[derive(Default)]
 pub(super) struct CommandQueue {
     state: Mutex<QueueState>,
@@ -34,18 +31,36 @@ pub(super) enum QueuedRequest {
     Channels(ChannelRequest),
 }
 
-/// A `SUBSCRIBE` or `UNSUBSCRIBE`.
+/// The two kinds of pub/sub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PubSub {
+    Plain,
+    /// Of a Cluster: a channel is in a slot, as keys are.
+    Sharded,
+}
+
+/// A subscription to channels, or its end.
 pub(super) struct ChannelRequest {
-    pub(super) command: &'static str,
+    pub(super) subscribes: bool,
+    pub(super) kind: PubSub,
     pub(super) names: Vec<String>,
     /// The groups whose channels these are.
     pub(super) groups: Vec<Group>,
     pub(super) reply: oneshot::Sender<Result<LogEnds, LayerError>>,
 }
 
-/// The ends of the logs of a `SUBSCRIBE`'s groups, in their order; `None` where the log has to be
-/// asked again.
-pub(super) type LogEnds = Vec<Option<LogEnd>>;
+/// What came of the subscription to a group.
+pub(super) enum Subscribed {
+    /// The end of its log.
+    At(LogEnd),
+    /// The log has to be asked again.
+    Unread,
+    /// The slot is at another shard.
+    Displaced,
+}
+
+/// What came of the subscriptions to groups, in their order.
+pub(super) type LogEnds = Vec<Subscribed>;
 
 impl CommandQueue {
     /// Queues an append; returns `false` without a connection. If the reply will never come, its
@@ -61,30 +76,37 @@ impl CommandQueue {
     /// Fails when Redis refuses, or the connection ends.
     pub(super) async fn subscribe(
         &self,
+        kind: PubSub,
         names: Vec<String>,
         groups: &[Group],
     ) -> Result<LogEnds, LayerError> {
-        self.change_channels(SUBSCRIBE, names, groups).await
+        self.change_channels(true, kind, names, groups).await
     }
 
     /// Unsubscribes from these channels, which are those of `groups`.
     ///
     /// # Errors
     /// Fails when Redis refuses, or the connection ends.
-    pub(super) async fn unsubscribe(&self, names: Vec<String>, groups: &[Group]) -> Result<(), LayerError> {
-        self.change_channels("UNSUBSCRIBE", names, groups).await.map(|_| ())
+    pub(super) async fn unsubscribe(
+        &self,
+        kind: PubSub,
+        names: Vec<String>,
+        groups: &[Group],
+    ) -> Result<(), LayerError> {
+        self.change_channels(false, kind, names, groups).await.map(|_| ())
     }
 
     async fn change_channels(
         &self,
-        command: &'static str,
+        subscribes: bool,
+        kind: PubSub,
         names: Vec<String>,
         groups: &[Group],
     ) -> Result<LogEnds, LayerError> {
         let (reply, wait) = oneshot::channel();
         let groups = groups.to_vec();
         // Without a connection this drops the sender.
-        self.push(QueuedRequest::Channels(ChannelRequest { command, names, groups, reply }));
+        self.push(QueuedRequest::Channels(ChannelRequest { subscribes, kind, names, groups, reply }));
         wait.await.unwrap_or(Err(LayerError::Unreachable("the connection is closed".into())))
     }
 

@@ -1,67 +1,75 @@
-//! Commands to Redis: one connection that all callers share, taken from a pool that replaces it.
+//! Commands to Redis, each at the shard that has its key.
+//!
+//! A Cluster redirects: a slot has moved (`MOVED`), is moving (`ASK`, `TRYAGAIN`), or no server has
+//! it for a moment (`CLUSTERDOWN`). Such a command was not carried out, and is sent again. The
+//! client library's own connection to a Cluster is not used: it waits with all commands while it
+//! looks for one lost server, it loads a script only if every server answers, and `WAIT` has to use
+//! the connection that wrote.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, Timeouts};
-use parking_lot::Mutex;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{
-    AsyncConnectionConfig, Cmd, ConnectionInfo, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError,
-    RedisResult, Script, ScriptInvocation, Value,
-};
+use futures_util::future::join_all;
+use redis::{Arg, Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, Value, from_redis_value};
+use tokio::time::{Instant, sleep};
 
 use crate::config::redis_address::RedisAddress;
 use crate::layer::error::LayerError;
-use crate::layer::redis::answer_time::{COMMAND_TIMEOUT, Timed};
-use crate::layer::redis::dial::{current_server, has_moved};
-use crate::layer::redis::health::Health;
+use crate::layer::redis::answer_time::COMMAND_TIMEOUT;
+use crate::layer::redis::connections::Lane;
 use crate::layer::redis::keys::Keys;
-use crate::telemetry::METRICS;
-use crate::wire::time::millis;
+use crate::layer::redis::scripts::ScriptCall;
+use crate::layer::redis::shards::{Shard, ShardId, Shards};
 
-/// Time in which replicas have to acknowledge a write.
-const REPLICATION_TIMEOUT: Duration = Duration::from_millis(500);
-/// Commands of one round trip. The commands of other callers come after them.
-const MAX_TURN_COMMANDS: usize = 256;
-/// Connections of the pool: those that wait for replicas.
-const MAX_POOL_CONNECTIONS: usize = 16;
+/// Pause before a command is sent again to a Cluster that moves its slot.
+const REDIRECTION_PAUSE: Duration = Duration::from_millis(20);
 
-/// Runs commands; callers share one connection, which sends the commands of many callers in one
-/// write. Scripts with large answers have a connection of their own, which the others do not wait
-/// for.
-///
-/// The pool checks a connection with a `PING` each time it hands one out (deadpool-redis 0.23).
-/// That would double every publish, so the connection is kept until it ends, and only then is the
-/// next one taken from the pool. With RESP3 the library reports when a connection has ended.
+/// Runs commands.
 pub(super) struct Commands {
-    address: RedisAddress,
+    shards: Arc<Shards>,
     keys: Keys,
-    health: Health,
-    state: Arc<Mutex<ConnectionState>>,
-    /// Held by the caller that opens a connection; the others wait for what it gets. Why the last
-    /// one failed.
-    opening: tokio::sync::Mutex<Option<(Instant, LayerError)>>,
 }
 
-#[derive(Default)]
-struct ConnectionState {
-    shared: Option<MultiplexedConnection>,
-    /// The connection for large answers.
-    bulk: Option<MultiplexedConnection>,
-    /// The pool of the current master, as far as it is known, with the server's name.
-    pool: Option<(String, Pool)>,
+/// What is sent.
+enum Request<'a> {
+    Command(&'a Cmd),
+    Script(&'a ScriptCall<'a>),
+}
+
+impl Request<'_> {
+    /// Returns the key: the first argument of a command.
+    fn key(&self) -> &[u8] {
+        match self {
+            Self::Command(command) => match command.args_iter().nth(1) {
+                Some(Arg::Simple(key)) => key,
+                _ => &[],
+            },
+            Self::Script(call) => call.first_key(),
+        }
+    }
+
+    /// Returns the command; a script is called by its hash.
+    fn by_hash(&self) -> Cow<'_, Cmd> {
+        match self {
+            Self::Command(command) => Cow::Borrowed(command),
+            Self::Script(call) => Cow::Owned(call.by_hash()),
+        }
+    }
+
+    /// Returns the call of a script by its text.
+    fn by_text(&self) -> Option<Cmd> {
+        match self {
+            Self::Command(_) => None,
+            Self::Script(call) => Some(call.by_text()),
+        }
+    }
 }
 
 impl Commands {
-    pub(super) fn new(address: RedisAddress, keys: Keys) -> Self {
-        Self {
-            address,
-            keys,
-            health: Health::new(),
-            state: Arc::default(),
-            opening: tokio::sync::Mutex::default(),
-        }
+    pub(super) fn new(shards: Arc<Shards>, keys: Keys) -> Self {
+        Self { shards, keys }
     }
 
     /// Returns what the keys of commands are made by.
@@ -69,129 +77,63 @@ impl Commands {
         &self.keys
     }
 
-    /// Returns what is known of the server.
-    pub(super) fn health(&self) -> &Health {
-        &self.health
-    }
-
     /// Returns where commands go.
+    pub(super) fn shards(&self) -> &Arc<Shards> {
+        &self.shards
+    }
+
+    /// Returns the address of Redis.
     pub(super) fn address(&self) -> &RedisAddress {
-        &self.address
-    }
-
-    fn manager(info: ConnectionInfo, state: &Arc<Mutex<ConnectionState>>) -> RedisResult<Manager> {
-        let state = Arc::downgrade(state);
-        let on_push = move |push: PushInfo| {
-            if push.kind == PushKind::Disconnection
-                && let Some(state) = state.upgrade()
-            {
-                let mut state = state.lock();
-                (state.shared, state.bulk) = (None, None);
-            }
-            Ok::<(), ()>(())
-        };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(COMMAND_TIMEOUT))
-            .set_response_timeout(None) // see `Timed`
-            .set_push_sender(on_push);
-        Manager::new_with_config(info, config)
-    }
-
-    /// Drops the connections to a server that is not the master any more.
-    ///
-    /// A frozen master that wakes up takes writes until the Sentinels demote it; all of them would
-    /// be lost.
-    pub(super) async fn check_master(&self) {
-        let Some(name) = self.state.lock().pool.as_ref().map(|(name, _)| name.clone()) else { return };
-        if has_moved(&self.address, &name).await {
-            *self.state.lock() = ConnectionState::default();
-        }
-    }
-
-    /// Returns a pool of connections to the current master, and the master's name.
-    async fn pool(&self) -> Result<(String, Pool), PoolError> {
-        let server = current_server(&self.address).await?;
-        let name = server.addr().to_string();
-        let mut state = self.state.lock();
-        if let Some((known, pool)) = &state.pool
-            && *known == name
-        {
-            return Ok((name, pool.clone()));
-        }
-        let timeout = Some(COMMAND_TIMEOUT);
-        let pool = Pool::builder(Self::manager(server, &self.state)?)
-            .max_size(MAX_POOL_CONNECTIONS)
-            .timeouts(Timeouts { wait: timeout, create: timeout, recycle: timeout })
-            .runtime(Runtime::Tokio1)
-            .build()
-            .expect("a pool with timeouts has a runtime");
-        state.pool = Some((name.clone(), pool.clone()));
-        Ok((name, pool))
+        self.shards.address()
     }
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, LayerError> {
-        let mut connection = self.connection().await?;
-        let sent_at = Instant::now();
-        self.checked(sent_at, Box::pin(command.query_async(&mut connection)).await)
+        self.request(Lane::Shared, Request::Command(command)).await
     }
 
-    pub(super) async fn publish(&self, channel: &str, payload: &[u8]) -> Result<(), LayerError> {
+    /// Publishes a message; returns to how many subscriptions of the shard.
+    pub(super) async fn publish(&self, channel: &str, payload: &[u8]) -> Result<usize, LayerError> {
         let mut publish = Cmd::new();
-        publish.arg("PUBLISH").arg(channel).arg(payload);
+        publish.arg(if self.shards.is_cluster() { "SPUBLISH" } else { "PUBLISH" }).arg(channel).arg(payload);
         self.command(&publish).await
     }
 
-    pub(super) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, LayerError> {
-        let mut connection = self.connection().await?;
-        let sent_at = Instant::now();
-        self.checked(sent_at, Box::pin(pipeline.query_async(&mut connection)).await)
+    /// Runs commands; fails if one does. Those of one shard leave in one write, and keep their
+    /// order.
+    pub(super) async fn all(&self, commands: &[Cmd]) -> Result<Vec<Value>, LayerError> {
+        let requests: Vec<Request<'_>> = commands.iter().map(Request::Command).collect();
+        self.replies(&requests).await?.into_iter().collect()
     }
 
-    /// Runs commands in as few round trips as there may be; returns what came of each.
+    /// Runs commands in as few writes as there may be; returns what came of each.
     pub(super) async fn each<T: FromRedisValue>(
         &self,
         commands: &[Cmd],
     ) -> Result<Vec<Result<T, LayerError>>, LayerError> {
-        let mut replies = Vec::with_capacity(commands.len());
-        for turn in commands.chunks(MAX_TURN_COMMANDS) {
-            let mut pipeline = Pipeline::with_capacity(turn.len());
-            pipeline.ignore_errors();
-            for command in turn {
-                pipeline.add_command(command.clone());
-            }
-            let values: Vec<Value> = self.pipeline(&pipeline).await?;
-            let read = |value: Value| Ok(redis::from_redis_value(value.extract_error()?)?);
-            replies.extend(values.into_iter().map(|value| read(value).map_err(|error| self.failed(error))));
-        }
-        Ok(replies)
+        let requests: Vec<Request<'_>> = commands.iter().map(Request::Command).collect();
+        Ok(self.replies(&requests).await?.into_iter().map(read).collect())
     }
 
-    /// Loads a script, which commands then call by its hash.
-    pub(super) async fn load(&self, script: &Script) -> Result<(), LayerError> {
-        let mut connection = self.connection().await?;
-        let sent_at = Instant::now();
-        self.checked(sent_at, script.load_async(&mut connection).await).map(|_| ())
-    }
-
-    pub(super) async fn script<T: FromRedisValue>(
+    /// Calls scripts in as few writes as there may be; returns what came of each.
+    pub(super) async fn each_script<T: FromRedisValue>(
         &self,
-        script: &ScriptInvocation<'_>,
-    ) -> Result<T, LayerError> {
-        let mut connection = self.connection().await?;
-        let sent_at = Instant::now();
-        self.checked(sent_at, Box::pin(script.invoke_async(&mut connection)).await)
+        calls: &[ScriptCall<'_>],
+    ) -> Result<Vec<Result<T, LayerError>>, LayerError> {
+        let requests: Vec<Request<'_>> = calls.iter().map(Request::Script).collect();
+        Ok(self.replies(&requests).await?.into_iter().map(read).collect())
+    }
+
+    pub(super) async fn script<T: FromRedisValue>(&self, call: &ScriptCall<'_>) -> Result<T, LayerError> {
+        self.request(Lane::Shared, Request::Script(call)).await
     }
 
     /// Runs a script, and with `replicas` waits until so many have what it wrote.
     pub(super) async fn written<T: FromRedisValue>(
         &self,
-        script: &ScriptInvocation<'_>,
+        call: &ScriptCall<'_>,
         replicas: usize,
     ) -> Result<T, LayerError> {
-        match replicas {
-            0 => self.script(script).await,
-            replicas => self.replicated(script, replicas).await,
-        }
+        self.request(lane_for(replicas), Request::Script(call)).await
     }
 
     /// Runs a command that writes, and with `replicas` waits until so many have what it wrote.
@@ -200,134 +142,143 @@ impl Commands {
         command: &Cmd,
         replicas: usize,
     ) -> Result<T, LayerError> {
-        if replicas == 0 {
-            return self.command(command).await;
-        }
-        let (_, mut connection) = Box::pin(self.pooled()).await?;
-        let sent_at = Instant::now();
-        let answer = self.checked(sent_at, command.query_async(&mut connection).await)?;
-        self.wait(&mut connection, replicas).await?;
-        Ok(answer)
+        self.request(lane_for(replicas), Request::Command(command)).await
     }
 
     /// Runs a script whose answer may be large.
     pub(super) async fn bulk_script<T: FromRedisValue>(
         &self,
-        script: &ScriptInvocation<'_>,
+        call: &ScriptCall<'_>,
     ) -> Result<T, LayerError> {
-        let mut connection = self.connection_of(|state| &mut state.bulk).await?;
-        let sent_at = Instant::now();
-        self.checked(sent_at, Box::pin(script.invoke_async(&mut connection)).await)
+        self.request(Lane::Bulk, Request::Script(call)).await
     }
 
-    /// Runs a script and returns when this many replicas have what it wrote. `WAIT` blocks its
-    /// connection, so it has one of its own.
-    pub(super) async fn replicated<T: FromRedisValue>(
-        &self,
-        script: &ScriptInvocation<'_>,
-        replicas: usize,
-    ) -> Result<T, LayerError> {
-        let (_, mut connection) = Box::pin(self.pooled()).await?;
-        let sent_at = Instant::now();
-        let answer = self.checked(sent_at, Box::pin(script.invoke_async(&mut connection)).await)?;
-        self.wait(&mut connection, replicas).await?;
-        Ok(answer)
+    async fn request<T: FromRedisValue>(&self, lane: Lane, request: Request<'_>) -> Result<T, LayerError> {
+        read(self.send(lane, &request).await)
     }
 
-    /// Returns when this many replicas have what this connection wrote.
-    async fn wait(&self, connection: &mut Timed<Connection>, replicas: usize) -> Result<(), LayerError> {
-        let mut wait = Cmd::new();
-        wait.arg("WAIT").arg(replicas).arg(millis(REPLICATION_TIMEOUT));
-        let sent_at = Instant::now();
-        let reached: usize = self.checked(
-            sent_at,
-            connection
-                .req_packed_command(&wait)
-                .await
-                .and_then(|value| redis::from_redis_value(value).map_err(RedisError::from)),
-        )?;
-        if reached < replicas {
-            return Err(LayerError::TimedOut("replicate a write"));
+    /// Sends requests, those of one shard in one write; returns what came of each.
+    async fn replies(&self, requests: &[Request<'_>]) -> Result<Vec<Result<Value, LayerError>>, LayerError> {
+        let mut by_shard: BTreeMap<ShardId, (Arc<Shard>, Vec<usize>)> = BTreeMap::new();
+        for (at, request) in requests.iter().enumerate() {
+            let shard = self.shards.of_key(request.key());
+            by_shard.entry(shard.id).or_insert_with(|| (shard, Vec::new())).1.push(at);
         }
-        Ok(())
-    }
-
-    /// Returns the shared connection.
-    async fn connection(&self) -> Result<Timed<MultiplexedConnection>, LayerError> {
-        self.connection_of(|state| &mut state.shared).await
-    }
-
-    /// Returns one of the connections that callers share.
-    async fn connection_of(
-        &self,
-        shared: fn(&mut ConnectionState) -> &mut Option<MultiplexedConnection>,
-    ) -> Result<Timed<MultiplexedConnection>, LayerError> {
-        if let Some(connection) = shared(&mut self.state.lock()) {
-            return Ok(Timed(connection.clone()));
-        }
-        let asked_at = Instant::now();
-        let mut opening = self.opening.lock().await;
-        if let Some(connection) = shared(&mut self.state.lock()) {
-            return Ok(Timed(connection.clone()));
-        }
-        if let Some((failed_at, error)) = &*opening
-            && *failed_at >= asked_at
-        {
-            return Err(error.clone());
-        }
-        // Boxed: opening a connection is 7 KB of future, which every caller would have to hold.
-        let (name, connection) = Box::pin(self.pooled())
-            .await
-            .inspect_err(|error| *opening = Some((Instant::now(), error.clone())))?;
-        // Taken: the pool would lend it to those that wait for replicas, too.
-        let connection = Connection::take(connection.0);
-        let mut state = self.state.lock();
-        let is_current = state.pool.as_ref().is_some_and(|(current, _)| *current == name);
-        if is_current {
-            *shared(&mut state) = Some(connection.clone());
-        }
-        Ok(Timed(connection))
-    }
-
-    /// Returns a connection from the pool, and the name of its server.
-    async fn pooled(&self) -> Result<(String, Timed<Connection>), LayerError> {
-        let (name, pool) = self.pool().await?;
-        let connection = pool.get().await?;
-        // The master may have changed meanwhile.
-        if has_moved(&self.address, &name).await {
-            return Err(LayerError::Unreachable("another server is the master now".into()));
-        }
-        Ok((name, Timed(connection)))
-    }
-
-    fn checked<T>(&self, sent_at: Instant, answer: Result<T, RedisError>) -> Result<T, LayerError> {
-        METRICS.redis_round_trip.observe(sent_at.elapsed().as_secs_f64());
-        answer.map_err(|error| self.failed(error))
-    }
-
-    fn failed(&self, error: RedisError) -> LayerError {
-        // A demoted master: the next connection asks the Sentinels.
-        let is_demoted = error.code() == Some("READONLY");
-        if is_demoted || error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error() {
-            let mut state = self.state.lock();
-            (state.shared, state.bulk) = (None, None);
-            if is_demoted {
-                state.pool = None; // its idle connections lead to the same server
+        let runs = by_shard.values().map(async |(shard, indices)| {
+            let commands: Vec<Cow<'_, Cmd>> = indices.iter().map(|&at| requests[at].by_hash()).collect();
+            let commands: Vec<&Cmd> = commands.iter().map(AsRef::as_ref).collect();
+            let replies = shard.connections.run(Lane::Shared, &commands).await;
+            replies.inspect_err(|_| self.shards.doubt())
+        });
+        let mut replies: Vec<Option<Result<Value, LayerError>>> = requests.iter().map(|_| None).collect();
+        for ((shard, indices), run) in by_shard.values().zip(join_all(runs).await) {
+            for (&at, reply) in indices.iter().zip(run?) {
+                replies[at] = Some(match reply {
+                    Err(error) if self.is_sent_again(&error) => self.send(Lane::Shared, &requests[at]).await,
+                    reply => reply.map_err(|error| shard.connections.failed(error)),
+                });
             }
         }
-        let error = LayerError::from(error);
-        self.health.on_error(&error);
-        error
+        Ok(replies.into_iter().flatten().collect())
+    }
+
+    fn is_sent_again(&self, error: &RedisError) -> bool {
+        is_unknown_script(error) || (self.shards.is_cluster() && Redirection::of(error).is_some())
+    }
+
+    /// Sends a request to the shard that has its key, and again wherever it is redirected.
+    async fn send(&self, lane: Lane, request: &Request<'_>) -> Result<Value, LayerError> {
+        let (end, mut pause) = (Instant::now() + COMMAND_TIMEOUT, REDIRECTION_PAUSE);
+        let mut command = request.by_hash();
+        let asking = redis::cmd("ASKING");
+        let (mut connections, mut is_asking) = (self.shards.connections_for(request.key()), false);
+        loop {
+            let commands: &[&Cmd] = if is_asking { &[&asking, &command] } else { &[&command] };
+            let replies = connections.run(lane, commands).await.inspect_err(|_| self.shards.doubt())?;
+            let error = match replies.into_iter().next_back() {
+                Some(Ok(value)) => return Ok(value),
+                Some(Err(error)) => error,
+                None => return Err(LayerError::UnexpectedReply("a command")),
+            };
+            if is_unknown_script(&error)
+                && let Some(by_text) = request.by_text()
+            {
+                command = Cow::Owned(by_text);
+                continue;
+            }
+            let redirection = Redirection::of(&error).filter(|_| self.shards.is_cluster());
+            let Some(redirection) = redirection.filter(|_| Instant::now() < end) else {
+                return Err(connections.failed(error));
+            };
+            if redirection != Redirection::Asks {
+                self.shards.doubt();
+            }
+            connections = if let Some((address, _slot)) =
+                error.redirect_node().filter(|_| redirection != Redirection::Later)
+            {
+                self.shards.connections_at(address, connections.place())
+            } else {
+                sleep(pause).await;
+                pause *= 2;
+                self.shards.connections_for(request.key())
+            };
+            is_asking = redirection == Redirection::Asks;
+        }
     }
 }
 
-/// A pool without a connection has no server, or one that is not ready.
-impl From<PoolError> for LayerError {
-    fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Backend(error) => error.into(),
-            PoolError::Timeout(_) => Self::TimedOut("accept a connection"),
-            other => Self::unreachable(&other),
+/// Why a Cluster did not carry a command out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Redirection {
+    /// Another shard has the slot.
+    Moved,
+    /// Another shard has the key already, while the slot moves.
+    Asks,
+    /// Some of the keys have moved, or no server has the slot for a moment.
+    Later,
+}
+
+impl Redirection {
+    fn of(error: &RedisError) -> Option<Self> {
+        let ErrorKind::Server(kind) = error.kind() else { return None };
+        match kind {
+            ServerErrorKind::Moved => Some(Self::Moved),
+            ServerErrorKind::Ask => Some(Self::Asks),
+            ServerErrorKind::TryAgain | ServerErrorKind::ClusterDown => Some(Self::Later),
+            _ => None,
         }
     }
+}
+
+/// Returns a command of these words.
+pub(super) fn command<const N: usize>(words: [&[u8]; N]) -> Cmd {
+    let mut command = Cmd::new();
+    for word in words {
+        command.arg(word);
+    }
+    command
+}
+
+/// Reads replies of one type.
+pub(super) fn read_all<T: FromRedisValue>(replies: Vec<Value>) -> Result<Vec<T>, LayerError> {
+    replies.into_iter().map(|reply| read(Ok(reply))).collect()
+}
+
+/// Reads the next reply.
+pub(super) fn read_next<T: FromRedisValue>(
+    replies: &mut impl Iterator<Item = Value>,
+) -> Result<T, LayerError> {
+    read(replies.next().ok_or(LayerError::UnexpectedReply("a command")))
+}
+
+fn is_unknown_script(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+fn read<T: FromRedisValue>(reply: Result<Value, LayerError>) -> Result<T, LayerError> {
+    from_redis_value(reply?).map_err(|error| RedisError::from(error).into())
+}
+
+fn lane_for(replicas: usize) -> Lane {
+    if replicas == 0 { Lane::Shared } else { Lane::Replicated(replicas) }
 }

@@ -1,5 +1,6 @@
 //! Control in Redis: a channel of all nodes, their beats, and a key for each interval.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use redis::Cmd;
@@ -12,8 +13,8 @@ use crate::layer::error::LayerError;
 use crate::layer::instruction::Instruction;
 use crate::layer::log::LogFigures;
 use crate::layer::node_info::NodeInfo;
+use crate::layer::redis::RedisLayer;
 use crate::layer::redis::subscriber::NODE_MESSAGE;
-use crate::layer::redis::{RedisLayer, keys};
 use crate::telemetry::Chain;
 use crate::wire::event::{Event, INTERVAL};
 use crate::wire::group::Group;
@@ -36,11 +37,8 @@ impl Control for RedisLayer {
         if !NodeInfo::is_name(node) {
             return Ok(false);
         }
-        let mut publish = Cmd::new();
-        publish.arg("PUBLISH").arg(self.commands.keys().probe_channel(node));
-        publish.arg([NODE_MESSAGE, message].concat());
-        let receivers: i64 = self.commands.command(&publish).await?;
-        Ok(receivers > 0)
+        let channel = self.commands.keys().node_channel(node);
+        Ok(self.commands.publish(&channel, &[NODE_MESSAGE, message].concat()).await? > 0)
     }
 
     async fn in_line(&self) -> Result<(), LayerError> {
@@ -92,14 +90,24 @@ impl Control for RedisLayer {
         follows: bool,
     ) -> Result<Option<Duration>, LayerError> {
         let mut script = self.scripts.tick.key(self.commands.keys().interval(group));
-        script.arg(keys::channel(group)).arg(event.encode()).arg(millis(period)).arg(millis(INTERVAL_LINGER));
+        script
+            .arg(self.commands.keys().channel(group))
+            .arg(event.encode())
+            .arg(millis(period))
+            .arg(millis(INTERVAL_LINGER));
         script.arg(if follows { "1" } else { "" });
         let next: Option<u64> = self.commands.script(&script).await?;
         Ok(next.map(Duration::from_millis))
     }
 
-    fn ready(&self) -> Result<&'static str, LayerError> {
-        self.check_usable().map(|()| "redis")
+    fn ready(&self) -> Result<Cow<'static, str>, LayerError> {
+        self.check_usable()?;
+        let away: Vec<_> = self
+            .shards_away()
+            .iter()
+            .map(|(shard, error)| format!("shard {shard} is away: {error}"))
+            .collect();
+        Ok(if away.is_empty() { "redis".into() } else { format!("redis; {}", away.join("; ")).into() })
     }
 
     async fn close(&self) {

@@ -135,6 +135,8 @@ pub(super) struct DecisionLog {
     cursor: Mutex<DecisionCursor>,
     /// When the node was last in line with the log; `None` while it is disconnected.
     compared_at: watch::Sender<Option<Instant>>,
+    /// Whether it ever was.
+    has_begun: watch::Sender<bool>,
     /// An entry arrived that does not follow the one before.
     behind: Notify,
 }
@@ -151,6 +153,7 @@ impl DecisionLog {
             absent,
             cursor: Mutex::default(),
             compared_at: watch::Sender::new(None),
+            has_begun: watch::Sender::new(false),
             behind: Notify::new(),
         }
     }
@@ -210,7 +213,13 @@ impl DecisionLog {
             self.cursor.lock().mark_verified();
         }
         self.compared_at.send_replace(Some(Instant::now()));
+        self.has_begun.send_replace(true);
         Ok(())
+    }
+
+    /// Waits until the node was in line with the log for the first time.
+    pub(super) async fn until_begun(&self) {
+        let _ = self.has_begun.subscribe().wait_for(|begun| *begun).await; // the sender is its own
     }
 
     /// Keeps a subscribed node in line with the log. Returns why it has to subscribe again.

@@ -4,12 +4,14 @@
 use std::io;
 use std::time::Duration;
 
+use redis::ConnectionInfo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::config::redis_address::RedisAddress;
-use crate::layer::redis::dial::{current_server, dial};
+use crate::layer::redis::dial::dial;
 use crate::layer::redis::resp::{self, Value};
+use crate::layer::redis::shards::Place;
 
 /// Time in which a server has to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -18,9 +20,12 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// The oldest version with the commands that are used.
 const OLDEST_VERSION: (u32, u32) = (6, 2);
 
+/// The oldest version of a Cluster: the first with sharded pub/sub.
+const OLDEST_CLUSTER_VERSION: (u32, u32) = (7, 0);
+
 /// Parts of errors of Redis that only an operator can mend, in lower case.
 const PERMANENT_ERRORS: [&str; 6] =
-    ["noauth", "noperm", "wrongpass", "unknown command", "unknown redis command", "cluster"];
+    ["noauth", "noperm", "wrongpass", "unknown command", "unknown redis command", "cluster support disabled"];
 
 /// Why a server is of no use to this node.
 #[derive(Debug)]
@@ -38,14 +43,37 @@ pub(super) struct ServerInfo {
     pub(super) eviction: Option<String>,
 }
 
-/// Asks the server of this address, or the master, who it is.
+/// Asks the server at this place who it is.
 ///
 /// # Errors
 /// Returns a [`Fault`] for a server that cannot be reached, or that this node cannot use.
-pub(super) async fn ask(address: &RedisAddress) -> Result<ServerInfo, Fault> {
+pub(super) async fn ask(place: &Place) -> Result<ServerInfo, Fault> {
+    let server = place.server().await.map_err(|error| temporary(&root_cause(&error)))?;
+    ask_server(place.address(), &server).await
+}
+
+/// Asks servers until one answers as it should.
+///
+/// # Errors
+/// Returns the last [`Fault`] if none does.
+pub(super) async fn ask_any(address: &RedisAddress, servers: &[ConnectionInfo]) -> Result<(), Fault> {
+    let mut last = temporary("no server was asked");
+    for server in servers {
+        match ask_server(address, server).await {
+            Ok(_) => return Ok(()),
+            Err(fault) => last = fault,
+        }
+    }
+    Err(last)
+}
+
+/// Asks a server who it is.
+///
+/// # Errors
+/// Returns a [`Fault`] for a server that cannot be reached, or that this node cannot use.
+pub(super) async fn ask_server(address: &RedisAddress, server: &ConnectionInfo) -> Result<ServerInfo, Fault> {
     let answers = async {
-        let server = current_server(address).await.map_err(|error| temporary(&root_cause(&error)))?;
-        let mut io = dial(&server).await.map_err(|error| temporary(&root_cause(&error)))?;
+        let mut io = dial(server).await.map_err(|error| temporary(&root_cause(&error)))?;
         let mut out = Vec::new();
         resp::command(
             &mut out,
@@ -69,7 +97,7 @@ pub(super) async fn ask(address: &RedisAddress) -> Result<ServerInfo, Fault> {
                 Err(error) => return Err(ended(Some(error))),
             }
         };
-        greeting.check()?;
+        greeting.check(address.is_cluster())?;
         let memory = loop {
             match parse(&received)? {
                 Some((Value::Text(text), _)) => break String::from_utf8_lossy(text).into_owned(),
@@ -104,11 +132,17 @@ struct Greeting {
 }
 
 impl Greeting {
-    fn check(&self) -> Result<(), Fault> {
+    fn check(&self, is_cluster: bool) -> Result<(), Fault> {
         match self.mode.as_str() {
-            "cluster" => {
+            "cluster" if !is_cluster => {
                 return Err(permanent(
-                    "this is a node of a Redis Cluster, which is not supported: use one server, or Sentinels",
+                    "this is a node of a Redis Cluster: set REDIS_URL to redis+cluster://host:port,host:port, \
+                     with some of its nodes",
+                ));
+            }
+            "standalone" if is_cluster => {
+                return Err(permanent(
+                    "this is a single Redis, not a node of a Cluster: set REDIS_URL to redis://host:port",
                 ));
             }
             "sentinel" => {
@@ -123,6 +157,12 @@ impl Greeting {
         let version = (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(u32::MAX));
         if version < OLDEST_VERSION {
             return Err(permanent(&format!("this is Redis {}: expected 6.2 or newer", self.version)));
+        }
+        if is_cluster && version < OLDEST_CLUSTER_VERSION {
+            return Err(permanent(&format!(
+                "this is Redis {}, without sharded pub/sub: expected 7.0 or newer for a Cluster",
+                self.version
+            )));
         }
         Ok(())
     }
@@ -192,7 +232,7 @@ pub(super) fn is_permanent(text: &str) -> bool {
     PERMANENT_ERRORS.iter().any(|error| text.contains(error))
 }
 
-fn temporary(cause: &str) -> Fault {
+pub(super) fn temporary(cause: &str) -> Fault {
     Fault { cause: cause.to_owned(), is_permanent: false }
 }
 
@@ -225,17 +265,21 @@ mod tests {
 
     #[test]
     fn a_server_is_used_only_in_a_mode_and_version_that_works() {
-        for (version, mode, word) in [
-            ("7.0.15", "standalone", ""),
-            ("6.2.0", "standalone", ""),
-            ("255.255.255", "standalone", ""),
-            ("unstable", "", ""),
-            ("6.0.16", "standalone", "6.2 or newer"),
-            ("7.0.15", "cluster", "Redis Cluster"),
-            ("7.0.15", "sentinel", "redis+sentinel://"),
+        for (version, mode, is_cluster, word) in [
+            ("7.0.15", "standalone", false, ""),
+            ("6.2.0", "standalone", false, ""),
+            ("255.255.255", "standalone", false, ""),
+            ("unstable", "", false, ""),
+            ("6.0.16", "standalone", false, "6.2 or newer"),
+            ("7.0.15", "cluster", false, "redis+cluster://"),
+            ("7.0.15", "sentinel", false, "redis+sentinel://"),
+            ("7.0.0", "cluster", true, ""),
+            ("6.2.14", "cluster", true, "sharded pub/sub"),
+            ("7.0.15", "standalone", true, "redis://host:port"),
+            ("7.0.15", "sentinel", true, "redis+sentinel://"),
         ] {
             let greeting = Greeting { version: version.to_owned(), mode: mode.to_owned() };
-            match greeting.check() {
+            match greeting.check(is_cluster) {
                 Ok(()) => assert_eq!(word, "", "{version} {mode}"),
                 Err(fault) => assert!(!word.is_empty() && fault.cause.contains(word), "{}", fault.cause),
             }

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use futures_util::future::select_ok;
+use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, RedisResult,
 };
@@ -36,14 +37,24 @@ pub(super) async fn current_server(address: &RedisAddress) -> RedisResult<Connec
     Err(last)
 }
 
+/// Returns a connection of the client library, for a question with a deadline.
+///
+/// # Errors
+/// Fails when the server cannot be reached in time.
+pub(super) async fn library_connection(
+    server: &ConnectionInfo,
+    timeout: Duration,
+) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(timeout))
+        .set_response_timeout(Some(timeout));
+    Client::open(server.clone())?.get_multiplexed_async_connection_with_config(&config).await
+}
+
 /// Asks one Sentinel with a deadline, which the client library's own Sentinel client does not have:
 /// a frozen Sentinel would keep the node from the others.
 async fn ask_sentinel(address: &RedisAddress, sentinel: &ConnectionInfo) -> RedisResult<ConnectionInfo> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(SENTINEL_TIMEOUT))
-        .set_response_timeout(Some(SENTINEL_TIMEOUT));
-    let client = Client::open(sentinel.clone())?;
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let mut connection = library_connection(sentinel, SENTINEL_TIMEOUT).await?;
     let mut question = Cmd::new();
     question.arg("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&address.name);
     let answer: Option<(String, u16)> = question.query_async(&mut connection).await?;

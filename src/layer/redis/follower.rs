@@ -17,11 +17,11 @@ use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
 use crate::layer::log::{HistoryRange, Page, Retention, gap};
 use crate::layer::redis::clock::RedisClock;
-use crate::layer::redis::command_queue::LogEnds;
-use crate::layer::redis::commands::Commands;
+use crate::layer::redis::command_queue::{LogEnds, Subscribed};
 use crate::layer::redis::cursor::{GroupCursor, Sequence};
 use crate::layer::redis::history_reading::{HistoryReading, HistoryStep, in_order, range_query};
-use crate::layer::redis::log::{LogEnd, LogReader, PageQuery};
+use crate::layer::redis::log::{LogReader, PageQuery};
+use crate::layer::redis::log_end::LogEnd;
 use crate::telemetry::{Chain, DropReason, GapReason, METRICS};
 use crate::wire::delivery::Delivery;
 use crate::wire::event::Event;
@@ -34,11 +34,10 @@ use crate::wire::time::millis;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct LogFollower {
-    pub(super) commands: Arc<Commands>,
     pub(super) reader: LogReader,
     pub(super) listener: Arc<dyn LayerListener>,
     pub(super) retention: Retention,
-    pub(super) clock: Arc<RedisClock>,
+    pub(super) clock: RedisClock,
     pub(super) cursors: Mutex<HashMap<Group, Arc<GroupCursor>>>,
 }
 
@@ -65,14 +64,16 @@ impl LogFollower {
         }
     }
 
-    /// Takes the ends of the logs of groups that the node is subscribed to now. Missed redactions
+    /// Takes the ends of the logs of groups that the node is subscribed to now; passes over those
+    /// whose slots are at other shards. Missed redactions
     /// are delivered at once, missed events by tasks of their own.
     pub(super) async fn locate(self: &Arc<Self>, groups: &[Group], ends: LogEnds) -> Result<(), LayerError> {
         let (now, age) = (self.clock.now(), millis(self.retention.age));
         for (group, end) in groups.iter().zip(ends) {
             let end = match end {
-                Some(end) => Ok(end),
-                None => self.reader.end(group).await,
+                Subscribed::At(end) => Ok(end),
+                Subscribed::Unread => self.reader.end(group).await,
+                Subscribed::Displaced => continue,
             };
             let (last, redacted) = match end {
                 Ok(end) => end,
@@ -209,11 +210,13 @@ impl LogFollower {
         }
     }
 
-    /// The connection with the subscriptions was lost: redactions are known to Redis only.
-    pub(super) fn on_disconnected(&self) {
+    /// The subscriptions to these groups were lost: redactions are known to Redis only.
+    pub(super) fn on_disconnected(&self, is_lost: impl Fn(&Group) -> bool) {
         let now = self.clock.now();
-        for cursor in self.cursors.lock().values() {
-            cursor.state.lock().on_disconnected(now);
+        for (group, cursor) in &*self.cursors.lock() {
+            if is_lost(group) {
+                cursor.state.lock().on_disconnected(now);
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::{Cmd, Pipeline, ScriptInvocation};
+use redis::Cmd;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -27,11 +27,11 @@ use crate::layer::node_info::NodeInfo;
 use crate::layer::presence::{MAX_SINGLE_CHANGES, largest};
 use crate::layer::redis::beat_watch::{BeatWatch, ENDED};
 use crate::layer::redis::belief::Belief;
-use crate::layer::redis::commands::Commands;
+use crate::layer::redis::commands::{Commands, command, read_all, read_next};
 use crate::layer::redis::job::Job;
 use crate::layer::redis::keys::GROUP_LIFETIME_MILLIS;
 use crate::layer::redis::membership::LocalMembership;
-use crate::layer::redis::scripts::Scripts;
+use crate::layer::redis::scripts::{Script, ScriptCall, Scripts};
 use crate::layer::redis::seat_batch::{group_state, parse_share, seat_ids};
 use crate::layer::redis::seat_id::SeatId;
 use crate::telemetry::Chain;
@@ -132,13 +132,17 @@ impl Heartbeat {
         let keys = self.commands.keys();
         beats.count += 1;
         let number = beats.count.to_string();
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("HGET").arg(keys.beats()).arg(&self.node);
-        pipeline.cmd("HSET").arg(keys.beats()).arg(&self.node).arg(&number).ignore();
-        pipeline.cmd("HSET").arg(keys.facts()).arg(&self.node).arg(self.facts()).ignore();
-        pipeline.cmd("HGETALL").arg(keys.beats());
-        let (before, all): (Option<String>, HashMap<String, String>) =
-            self.commands.pipeline(&pipeline).await?;
+        let (node, key) = (self.node.as_bytes(), keys.beats());
+        let commands = [
+            command([b"HGET", key.as_bytes(), node]),
+            command([b"HSET", key.as_bytes(), node, number.as_bytes()]),
+            command([b"HGETALL", key.as_bytes()]),
+            command([b"HSET", keys.facts().as_bytes(), node, self.facts().as_bytes()]),
+        ];
+        let mut replies = self.commands.all(&commands).await?.into_iter();
+        let before: Option<String> = read_next(&mut replies)?;
+        replies.next();
+        let all: HashMap<String, String> = read_next(&mut replies)?;
         let is_late = beats.beaten_at.elapsed() > BEAT_TIMEOUT;
         beats.beaten_at = Instant::now();
         if !self.is_beating.send_replace(true) {
@@ -172,12 +176,11 @@ impl Heartbeat {
         }
         beats.suspects.extend(reading.groups);
         if !reading.removable.is_empty() {
-            let mut pipeline = Pipeline::new();
-            for node in reading.removable.iter().filter(|node| **node != self.node) {
-                pipeline.cmd("HDEL").arg(keys.beats()).arg(node).ignore();
-                pipeline.cmd("HDEL").arg(keys.facts()).arg(node).ignore();
-            }
-            self.commands.pipeline::<()>(&pipeline).await?;
+            let of_others = reading.removable.iter().filter(|node| **node != self.node);
+            let removals = of_others.flat_map(|node| {
+                [keys.beats(), keys.facts()].map(|key| command([b"HDEL", key.as_bytes(), node.as_bytes()]))
+            });
+            self.commands.all(&removals.collect::<Vec<_>>()).await?;
         }
         if beats.count.is_multiple_of(TOP_BEATS) {
             let json = serde_json::to_string(&self.largest_groups()).expect("texts and numbers become JSON");
@@ -204,13 +207,15 @@ impl Heartbeat {
         let keys = self.commands.keys();
         let beliefs = self.membership.beliefs(is_in_part);
         for beliefs in beliefs.chunks(MAX_PIPELINE_GROUPS) {
-            let mut pipeline = Pipeline::new();
-            for Belief { group, id, .. } in beliefs {
+            let questions = beliefs.iter().map(|Belief { group, id, .. }| {
                 let share = [b" n", id.as_bytes()].concat();
-                self.enlist(&mut pipeline, group, renews);
-                pipeline.cmd("HMGET").arg(keys.members(group)).arg(" m").arg(share);
-            }
-            let read: Vec<StateAndShare> = self.commands.pipeline(&pipeline).await?;
+                command([b"HMGET", keys.members(group).as_bytes(), b" m", &share])
+            });
+            let mut commands: Vec<Cmd> = questions.collect();
+            commands.extend(beliefs.iter().flat_map(|belief| self.enlist(&belief.group, renews)));
+            let mut replies = self.commands.all(&commands).await?;
+            replies.truncate(beliefs.len());
+            let read: Vec<StateAndShare> = read_all(replies)?;
             for (belief, (state, share)) in beliefs.iter().zip(read) {
                 let (state, share) = (state.unwrap_or_default(), share.unwrap_or_default());
                 if let (Some(read), Some(share)) = (group_state(&state), parse_share(&share)) {
@@ -221,13 +226,15 @@ impl Heartbeat {
         Ok(())
     }
 
-    /// Puts this node into the set of a group.
-    fn enlist(&self, pipeline: &mut Pipeline, group: &Group, renews: bool) {
+    /// Returns what puts this node into the set of a group.
+    fn enlist(&self, group: &Group, renews: bool) -> Vec<Cmd> {
         let set = self.commands.keys().nodes_of_group(group);
-        pipeline.cmd("SADD").arg(&set).arg(&self.node).ignore();
+        let mut commands = vec![command([b"SADD", set.as_bytes(), self.node.as_bytes()])];
         if renews {
-            pipeline.cmd("PEXPIRE").arg(&set).arg(GROUP_LIFETIME_MILLIS).ignore();
+            let lifetime = GROUP_LIFETIME_MILLIS.to_string();
+            commands.push(command([b"PEXPIRE", set.as_bytes(), lifetime.as_bytes()]));
         }
+        commands
     }
 
     /// Does the jobs of the membership.
@@ -264,11 +271,7 @@ impl Heartbeat {
                     script.arg(mark);
                     self.commands.script::<()>(&script).await
                 }
-                Job::Enlist(group) => {
-                    let mut pipeline = Pipeline::new();
-                    self.enlist(&mut pipeline, &group, true);
-                    self.commands.pipeline::<()>(&pipeline).await
-                }
+                Job::Enlist(group) => self.commands.all(&self.enlist(&group, true)).await.map(|_| ()),
                 Job::Reap(group, id) => {
                     reaped.push((group, id));
                     continue;
@@ -283,7 +286,7 @@ impl Heartbeat {
         }
         for (node, asked) in asked {
             let json = serde_json::to_vec(&asked).expect("texts become JSON");
-            outcome = outcome.and(self.commands.publish(&keys.probe_channel(&node), &json).await);
+            outcome = outcome.and(self.commands.publish(&keys.node_channel(&node), &json).await.map(|_| ()));
         }
         self.reap(reaped).await.and(outcome)?;
         Ok(wants_beat)
@@ -301,11 +304,8 @@ impl Heartbeat {
         let suspects: Vec<Group> = beats.suspects.iter().cloned().collect();
         let mut found = Vec::new();
         for groups in suspects.chunks(MAX_PIPELINE_GROUPS) {
-            let mut pipeline = Pipeline::new();
-            for group in groups {
-                pipeline.cmd("HGET").arg(keys.members(group)).arg(" m");
-            }
-            let read: Vec<Option<Vec<u8>>> = self.commands.pipeline(&pipeline).await?;
+            let states = groups.iter().map(|group| command([b"HGET", keys.members(group).as_bytes(), b" m"]));
+            let read: Vec<Option<Vec<u8>>> = read_all(self.commands.all(&states.collect::<Vec<_>>()).await?)?;
             let mut watch = self.watch.lock();
             for (group, state) in groups.iter().zip(read) {
                 for id in SeatId::parse_all(seat_ids(&state.unwrap_or_default())) {
@@ -323,15 +323,12 @@ impl Heartbeat {
             let watch = self.watch.lock();
             found.retain(|(_, id)| watch.is_still_dead(id.node(), &all));
         }
-        let mut leave = Pipeline::new();
-        for (group, id) in &found {
-            leave.cmd("SREM").arg(keys.nodes_of_group(group)).arg(id.node()).ignore();
-        }
-        let has_found = !found.is_empty();
+        let leave = |group: &Group, node: &str| {
+            command([b"SREM", keys.nodes_of_group(group).as_bytes(), node.as_bytes()])
+        };
+        let leaves: Vec<Cmd> = found.iter().map(|(group, id)| leave(group, id.node())).collect();
         self.reap(found).await?;
-        if has_found {
-            self.commands.pipeline::<()>(&leave).await?;
-        }
+        self.commands.all(&leaves).await?;
         for group in suspects {
             beats.suspects.remove(&group);
         }
@@ -377,19 +374,16 @@ impl Heartbeat {
     /// Says that this node ends: its users leave after their grace.
     pub(super) async fn end(&self) -> Result<(), LayerError> {
         let keys = self.commands.keys();
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("HSET").arg(keys.beats()).arg(&self.node).arg(ENDED).ignore();
-        pipeline.cmd("HDEL").arg(keys.facts()).arg(&self.node).ignore();
-        pipeline.cmd("DEL").arg(keys.top(&self.node)).ignore();
-        self.commands.pipeline::<()>(&pipeline).await?;
-        for groups in self.membership.groups().chunks(MAX_PIPELINE_GROUPS) {
-            let mut pipeline = Pipeline::new();
-            for group in groups {
-                pipeline.cmd("SREM").arg(keys.nodes_of_group(group)).arg(&self.node).ignore();
-            }
-            self.commands.pipeline::<()>(&pipeline).await?;
-        }
-        Ok(())
+        let node = self.node.as_bytes();
+        let mut commands = vec![
+            command([b"HSET", keys.beats().as_bytes(), node, ENDED.as_bytes()]),
+            command([b"HDEL", keys.facts().as_bytes(), node]),
+            command([b"DEL", keys.top(&self.node).as_bytes()]),
+        ];
+        let groups = self.membership.groups();
+        let leave = |group| command([b"SREM", keys.nodes_of_group(group).as_bytes(), node]);
+        commands.extend(groups.iter().map(leave));
+        self.commands.all(&commands).await.map(|_| ())
     }
 
     /// Returns whether a node is neither dead nor has ended, as far as this node knows.
@@ -422,11 +416,7 @@ async fn reap_all(
 }
 
 /// Begins a call of a script about the users of a group.
-fn presence_script<'a>(
-    commands: &Commands,
-    script: &'a redis::Script,
-    group: &Group,
-) -> ScriptInvocation<'a> {
+fn presence_script<'a>(commands: &Commands, script: &'a Script, group: &Group) -> ScriptCall<'a> {
     let keys = commands.keys();
     let mut script = script.key(keys.members(group));
     script.arg(MAX_LISTED_MEMBERS).arg(MAX_SINGLE_CHANGES).arg(keys.own_channel(group));

@@ -14,11 +14,6 @@ pub(super) const GROUP_PREFIX: &str = "asgi__group__";
 /// Lifetime of a group's set of nodes, in milliseconds; a node renews it every hour.
 pub(super) const GROUP_LIFETIME_MILLIS: u64 = 86_400_000;
 
-/// Returns the channel of a group, which it shares with channels_redis.
-pub(super) fn channel(group: &Group) -> String {
-    format!("{GROUP_PREFIX}{group}")
-}
-
 /// Makes the keys and channels of the nodes that share a prefix and a database.
 #[derive(Clone)]
 pub(super) struct Keys {
@@ -26,13 +21,33 @@ pub(super) struct Keys {
     /// Prefix of channels. Pub/sub has no databases, so that it has the number of another one
     /// than 0.
     channels: Arc<str>,
+    /// The hash tag of what one script may use beside the log of decisions: records and indexes. On
+    /// one server they have none.
+    tag: &'static str,
 }
 
 impl Keys {
     /// Takes a prefix without braces and colons.
-    pub(super) fn new(prefix: &str, database: i64) -> Self {
+    pub(super) fn new(prefix: &str, database: i64, is_cluster: bool) -> Self {
         let channels = if database == 0 { prefix.to_owned() } else { format!("{prefix}:{database}") };
-        Self { prefix: prefix.into(), channels: channels.into() }
+        let tag = if is_cluster { "{control}:" } else { "" };
+        Self { prefix: prefix.into(), channels: channels.into(), tag }
+    }
+
+    fn is_cluster(&self) -> bool {
+        !self.tag.is_empty()
+    }
+
+    /// Returns the channel of a group's messages. It is shared with channels_redis, which knows no
+    /// Cluster.
+    pub(super) fn channel(&self, group: &Group) -> String {
+        if self.is_cluster() { self.own_channel(group) } else { format!("{GROUP_PREFIX}{group}") }
+    }
+
+    /// Returns all channels of a group.
+    pub(super) fn channels_of(&self, group: &Group) -> Vec<String> {
+        let own = self.own_channel(group);
+        if self.is_cluster() { vec![own] } else { vec![self.channel(group), own] }
     }
 
     /// Returns the prefix.
@@ -76,9 +91,15 @@ impl Keys {
         format!("{}:{{control}}:announced", self.prefix)
     }
 
-    /// Returns the channel on which a node receives its own probes.
-    pub(super) fn probe_channel(&self, node: &str) -> String {
-        format!("{}:node:{node}", self.channels)
+    /// Returns the channel on which a node receives messages of other nodes.
+    pub(super) fn node_channel(&self, node: &str) -> String {
+        format!("{}:{}node:{node}", self.channels, self.tag)
+    }
+
+    /// Returns the channel on which a node receives its own probes of a shard. It is one of plain
+    /// pub/sub.
+    pub(super) fn probe_channel(&self, node: &str, shard: usize) -> String {
+        format!("{}:probe:{node}:{shard}", self.channels)
     }
 
     /// Returns the hash of the nodes' beats.
@@ -121,9 +142,10 @@ impl Keys {
         format!("{}:m:{{{group}}}", self.prefix)
     }
 
-    /// Returns the key that a node writes to learn whether Redis takes writes.
-    pub(super) fn check(&self, node: &str) -> String {
-        format!("{}:check:{node}", self.prefix)
+    /// Returns the key that a node writes to learn whether a shard takes writes; the shard has the
+    /// hash tag.
+    pub(super) fn check(&self, node: &str, tag: &str) -> String {
+        format!("{}:check:{{{tag}}}:{node}", self.prefix)
     }
 
     /// Returns the string that says when a group's next tick is due, or `off`.
@@ -133,12 +155,12 @@ impl Keys {
 
     /// Returns the string that is a record.
     pub(super) fn record(&self, key: &str) -> String {
-        format!("{}:record:{key}", self.prefix)
+        format!("{}:{}record:{key}", self.prefix, self.tag)
     }
 
     /// Returns the sorted set that is an index.
     pub(super) fn index(&self, name: &str) -> String {
-        format!("{}:index:{name}", self.prefix)
+        format!("{}:{}index:{name}", self.prefix, self.tag)
     }
 }
 
@@ -167,16 +189,16 @@ mod tests {
     #[test]
     fn a_group_is_found_by_its_own_channel_and_by_no_other() {
         for database in [0, 3] {
-            let keys = Keys::new("parlor", database);
+            let keys = Keys::new("parlor", database, false);
             for name in NAMES {
                 let channel = keys.own_channel(&Group::new(name));
                 assert_eq!(keys.group_of(&channel), Some(name));
                 assert_ne!(channel, keys.control_channel());
-                assert_eq!(Keys::new("parlor", 1).group_of(&channel), None);
-                assert_eq!(Keys::new("parlo", database).group_of(&channel), None);
+                assert_eq!(Keys::new("parlor", 1, false).group_of(&channel), None);
+                assert_eq!(Keys::new("parlo", database, false).group_of(&channel), None);
             }
             assert_eq!(keys.group_of(&keys.control_channel()), None);
-            assert_eq!(keys.group_of(&keys.probe_channel("a")), None);
+            assert_eq!(keys.group_of(&keys.node_channel("a")), None);
         }
     }
 }

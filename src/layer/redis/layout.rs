@@ -7,13 +7,14 @@
 
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline};
+use redis::Cmd;
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::layer::error::LayerError;
-use crate::layer::redis::commands::Commands;
+use crate::layer::redis::commands::{Commands, command};
 use crate::layer::redis::keys::GROUP_PREFIX;
+use crate::telemetry::RedisRefusal;
 
 /// The layout that this program reads and writes.
 const VERSION: &str = "2";
@@ -83,7 +84,9 @@ pub(super) async fn prepare(commands: &Commands, renamed: RenamedRecords) -> Res
             Some(other) => return Err(LayoutError::Unknown(other.to_owned())),
             None => {}
         }
-        let alive = live_old_nodes(commands).await?;
+        // The scripts of the first layout failed on a Cluster.
+        let may_be_old = !commands.shards().is_cluster();
+        let alive = if may_be_old { live_old_nodes(commands).await? } else { Vec::new() };
         if !alive.is_empty() {
             return Err(LayoutError::OldNodes(alive));
         }
@@ -93,7 +96,7 @@ pub(super) async fn prepare(commands: &Commands, renamed: RenamedRecords) -> Res
         if claimed.is_none() {
             continue;
         }
-        let moved = move_keys(commands, renamed).await?;
+        let moved = if may_be_old { move_keys(commands, renamed).await? } else { 0 };
         if moved > 0 {
             info!(keys = moved, "keys of the first layout moved");
         }
@@ -134,27 +137,23 @@ async fn move_keys(commands: &Commands, renamed: RenamedRecords) -> Result<usize
         let mut scan = Cmd::new();
         scan.arg("SCAN").arg(cursor).arg("MATCH").arg(format!("{prefix}:*")).arg("COUNT").arg(STEP_KEYS);
         let (next, found): (u64, Vec<Vec<u8>>) = commands.command(&scan).await?;
-        let mut pipeline = Pipeline::new();
+        let mut steps = Vec::new();
         for key in &found {
-            match fate(prefix, renamed, key) {
+            steps.push(match fate(prefix, renamed, key) {
                 Fate::Kept => continue,
                 // The new name is there if the move was interrupted, and another node had begun it.
-                Fate::Renamed(name) => pipeline.cmd("RENAMENX").arg(key).arg(name).ignore(),
-                Fate::Deleted => pipeline.cmd("UNLINK").arg(key).ignore(),
-            };
-            moved += 1;
+                Fate::Renamed(name) => command([b"RENAMENX", key, &name]),
+                Fate::Deleted => command([b"UNLINK", key]),
+            });
         }
-        if !pipeline.is_empty()
-            && let Err(error) = commands.pipeline::<()>(&pipeline).await
-        {
-            // A key that expired between the two; the others are moved by themselves.
-            warn!(%error, "some keys of the first layout could not be moved at once");
-            for command in pipeline.cmd_iter() {
-                let moved: Result<i64, LayerError> = commands.command(command).await;
-                match moved {
-                    Err(error) if error.is_retryable() => return Err(error),
-                    _ => {}
+        moved += steps.len();
+        for step in commands.each::<i64>(&steps).await? {
+            match step {
+                // A key that expired between the two.
+                Err(LayerError::Refused { kind: RedisRefusal::Other, message }) => {
+                    warn!(message, "a key of the first layout could not be moved");
                 }
+                step => drop(step?),
             }
         }
         cursor = next;

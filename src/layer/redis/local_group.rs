@@ -17,6 +17,7 @@ use crate::layer::redis::member_view::{Change, GroupState, MemberView, Next, Pre
 use crate::layer::redis::seat_batch::{GroupCall, SeatReply, SeatStatus};
 use crate::layer::redis::seat_id::SeatId;
 use crate::layer::redis::seating::{Outcome, Seating, Share};
+use crate::layer::redis::shards::ShardId;
 use crate::wire::group::Group;
 
 /// Time after which a node publishes a group's pending state, unless another one did.
@@ -36,6 +37,8 @@ const LARGE_GROUP_PAUSE: Duration = Duration::from_millis(25);
 
 /// A group of this node.
 pub(super) struct LocalGroup {
+    /// The shard that has its keys and channels.
+    pub(super) shard: ShardId,
     /// Sockets here, with those that are no members.
     pub(super) sockets: usize,
     pub(super) seating: Seating,
@@ -79,8 +82,9 @@ pub(super) struct Waiting {
 }
 
 impl LocalGroup {
-    pub(super) fn new(id: SeatId) -> Self {
+    pub(super) fn new(id: SeatId, shard: ShardId) -> Self {
         Self {
+            shard,
             sockets: 0,
             seating: Seating::new(id),
             view: MemberView::default(),
@@ -121,7 +125,7 @@ impl LocalGroup {
 
     /// Takes the reply of a call.
     pub(super) fn on_reply(&mut self, call: &GroupCall, reply: Option<SeatReply>, effects: &mut Effects) {
-        if !self.seating.is_calling() {
+        if !self.seating.is_calling(call.call.number) {
             return;
         }
         match reply {
@@ -141,7 +145,7 @@ impl LocalGroup {
                 let outcome = self.seating.on_differs(share);
                 self.on_outcome(&outcome, &call.group, effects);
             }
-            Some(SeatReply { status: SeatStatus::Refused, .. }) | None => self.on_refused(effects),
+            Some(SeatReply { status: SeatStatus::Refused, .. }) | None => self.call_later(effects),
         }
         self.wake();
     }
@@ -185,8 +189,15 @@ impl LocalGroup {
         self.follow(next, state, effects);
     }
 
+    /// Redis refused a call.
+    pub(super) fn on_refused(&mut self, call: &GroupCall, effects: &mut Effects) {
+        if self.seating.is_calling(call.call.number) {
+            self.call_later(effects);
+        }
+    }
+
     /// Redis refused a call, or sent something else as its reply: it is made again later.
-    pub(super) fn on_refused(&mut self, effects: &mut Effects) {
+    fn call_later(&mut self, effects: &mut Effects) {
         self.seating.on_refused();
         (self.is_refused, self.is_pausing) = (true, true);
         self.next_call.looks = true;

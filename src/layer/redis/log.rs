@@ -8,16 +8,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use redis::{Cmd, Script};
 use tokio::sync::Semaphore;
 
 use crate::layer::contract::{MAX_PAGE_BYTES, MAX_PAGE_EVENTS};
 use crate::layer::error::LayerError;
 use crate::layer::log::RATE_SAMPLE_EVENTS;
 use crate::layer::redis::commands::Commands;
-use crate::layer::redis::keys::Keys;
-use crate::layer::redis::resp::{self, Value};
-use crate::layer::redis::scripts::{self, Scripts};
+use crate::layer::redis::log_end::{LogEnd, end_from, ids};
+use crate::layer::redis::scripts::Scripts;
 use crate::layer::redis::tail_cache::MAX_KNOWN_REDACTIONS;
 use crate::telemetry::METRICS;
 use crate::wire::delivery::Delivery;
@@ -29,47 +27,8 @@ use crate::wire::offset::Offset;
 /// Pages that the node reads at a time, of all groups.
 const MAX_CONCURRENT_READS: usize = 4;
 
-/// Redactions that the pipeline asks for: large answers use another connection.
-const MAX_PIPELINED_REDACTIONS: usize = 100;
-
 /// An entry of a stream: its id, then names and values in turn.
 type StreamEntry = (String, Vec<Vec<u8>>);
-
-/// The id of a log's newest event, and its redactions.
-pub(super) type LogEnd = (Id, BTreeSet<Id>);
-
-/// Encodes calls of `log_end.lua` for the pipeline: behind a `SUBSCRIBE`, with no hole in between.
-pub(super) struct LogEndEncoder {
-    script: Script,
-    keys: Keys,
-}
-
-impl LogEndEncoder {
-    pub(super) fn new(keys: Keys) -> Self {
-        Self { script: Script::new(scripts::LOG_END), keys }
-    }
-
-    /// Writes the command that loads the script.
-    pub(super) fn encode_load(out: &mut Vec<u8>) {
-        resp::command(out, &[b"SCRIPT", b"LOAD", scripts::LOG_END.as_bytes()]);
-    }
-
-    /// Writes the command that asks for the end of a group's log.
-    pub(super) fn encode(&self, group: &Group, out: &mut Vec<u8>) {
-        let (log, redactions) = (self.keys.log(group), self.keys.redactions(group));
-        let most = MAX_PIPELINED_REDACTIONS.to_string();
-        let parts =
-            ["EVALSHA", self.script.get_hash(), "2", log.as_str(), redactions.as_str(), most.as_str()];
-        resp::command(out, &parts.map(str::as_bytes));
-    }
-
-    /// Parses the reply; `None` for a refusal, and where the log may have more redactions.
-    pub(super) fn parse(reply: &Value<'_>) -> Option<LogEnd> {
-        let Value::List(values) = reply else { return None };
-        let texts: Option<Vec<String>> = values.iter().map(|value| value.text().map(str::to_owned)).collect();
-        texts.filter(|texts| texts.len() <= MAX_PIPELINED_REDACTIONS).and_then(|texts| end_from(&texts))
-    }
-}
 
 /// Reads logs, on a connection that carries nothing else: a large answer delays neither appends nor
 /// small commands.
@@ -195,33 +154,18 @@ impl LogReader {
 
     /// Returns how many events each log has, and the ids of the newest, the newest first.
     pub(super) async fn figures(&self, groups: &[Group]) -> Result<Vec<(usize, Vec<Id>)>, LayerError> {
-        let script = &self.scripts.log_figures;
-        self.commands.load(script).await?;
         let calls = groups.iter().map(|group| {
-            let mut call = Cmd::new();
-            call.arg("EVALSHA").arg(script.get_hash()).arg(1).arg(self.commands.keys().log(group));
+            let mut call = self.scripts.log_figures.key(self.commands.keys().log(group));
             call.arg(RATE_SAMPLE_EVENTS).arg(MAX_PAGE_BYTES);
             call
         });
-        let replies = self.commands.each(&calls.collect::<Vec<_>>()).await?;
+        let replies = self.commands.each_script(&calls.collect::<Vec<_>>()).await?;
         let figures = replies.into_iter().map(|reply: Result<(usize, Vec<String>), LayerError>| {
             let (length, newest) = reply?;
             Ok((length, newest.iter().filter_map(|id| id.parse().ok()).collect()))
         });
         figures.collect()
     }
-}
-
-/// Parses what `log_end.lua` returns.
-fn end_from(texts: &[String]) -> Option<LogEnd> {
-    let (newest, redacted) = texts.split_first()?;
-    Some((newest.parse().unwrap_or(Id::START), ids(redacted)))
-}
-
-/// Parses redactions. Ignores a member that is no id: only ids name events, so it redacts none, and
-/// it must not make the log unreadable.
-fn ids(texts: &[String]) -> BTreeSet<Id> {
-    texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// Returns the id of an entry. Redis makes ids of this form; `None` for the greatest one, after

@@ -19,7 +19,6 @@ use crate::layer::member::{self, Member};
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::belief::Belief;
 use crate::layer::redis::channel_changes::ChannelChanges;
-use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::effects::{Effects, Timer};
 use crate::layer::redis::job::Job;
 use crate::layer::redis::local_group::{Link, LocalGroup, RETRY_PAUSE, Waiting};
@@ -27,6 +26,7 @@ use crate::layer::redis::member_view::{GroupState, PresenceEvent};
 use crate::layer::redis::seat_batch::{GroupCall, SeatBatch, SeatReply};
 use crate::layer::redis::seat_id::SeatId;
 use crate::layer::redis::seating::Share;
+use crate::layer::redis::shards::{ShardId, Shards};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 
@@ -38,10 +38,8 @@ const LEFT_WINDOW: Duration = Duration::from_mins(1);
 
 pub(super) struct LocalMembership {
     node: String,
-    queue: Arc<CommandQueue>,
+    shards: Arc<Shards>,
     state: Mutex<MembershipState>,
-    /// A group may have to be subscribed to or unsubscribed from.
-    pub(super) channels_changed: Notify,
     /// The first of the timers changed.
     pub(super) timers_changed: Notify,
     /// There are jobs for the heartbeat.
@@ -52,10 +50,8 @@ pub(super) struct LocalMembership {
 #[derive(Default)]
 struct MembershipState {
     groups: BTreeMap<Group, LocalGroup>,
-    /// Groups whose subscription may differ from what they need.
-    unsettled: BTreeSet<Group>,
-    /// Groups that may have a call to make.
-    callers: BTreeSet<Group>,
+    /// What there is to do for the groups of each shard.
+    work: BTreeMap<ShardId, ShardWork>,
     timers: BinaryHeap<Reverse<(Instant, Group, Timer)>>,
     jobs: BTreeSet<Job>,
     /// Groups that this node left lately, with the ids that it had there.
@@ -66,13 +62,27 @@ struct MembershipState {
     version: u64,
 }
 
+/// What there is to do for the groups of a shard.
+#[derive(Default)]
+struct ShardWork {
+    /// Groups whose subscription may differ from what they need.
+    unsettled: BTreeSet<Group>,
+    /// Groups that may have a call to make.
+    callers: BTreeSet<Group>,
+}
+
+impl MembershipState {
+    fn work_of(&mut self, shard: ShardId) -> &mut ShardWork {
+        self.work.entry(shard).or_default()
+    }
+}
+
 impl LocalMembership {
-    pub(super) fn new(node: &str, queue: Arc<CommandQueue>) -> Self {
+    pub(super) fn new(node: &str, shards: Arc<Shards>) -> Self {
         Self {
             node: node.to_owned(),
-            queue,
+            shards,
             state: Mutex::default(),
-            channels_changed: Notify::new(),
             timers_changed: Notify::new(),
             jobs_changed: Notify::new(),
         }
@@ -81,19 +91,21 @@ impl LocalMembership {
     /// Adds a socket to a group; with a member, its user has a seat there.
     pub(super) fn enter(&self, group: &Group, member: Option<&Arc<str>>) {
         let mut state = self.state.lock();
-        let MembershipState { groups, unsettled, callers, epochs, .. } = &mut *state;
-        let local =
-            groups.entry(group.clone()).or_insert_with(|| LocalGroup::new(SeatId::new(&self.node, *epochs)));
+        let MembershipState { groups, work, epochs, .. } = &mut *state;
+        let local = groups
+            .entry(group.clone())
+            .or_insert_with(|| LocalGroup::new(SeatId::new(&self.node, *epochs), self.shards.id_of(group)));
+        let (shard, work) = (self.shards.get(local.shard), work.entry(local.shard).or_default());
         local.sockets += 1;
         if local.link == Link::None {
-            unsettled.insert(group.clone());
-            self.channels_changed.notify_one();
+            work.unsettled.insert(group.clone());
+            shard.channels_changed.notify_one();
         }
         if let Some(member) = member {
             local.seating.enter(&Member::new(member));
             if local.seating.is_unsettled() {
-                callers.insert(group.clone());
-                self.queue.changed.notify_one();
+                work.callers.insert(group.clone());
+                shard.queue.changed.notify_one();
             }
         }
     }
@@ -123,12 +135,13 @@ impl LocalMembership {
         let mut effects = Effects::new(now, state.version);
         step(local, &mut effects);
         effects.jobs.extend(local.seating.take_stale().into_iter().map(|id| Job::Reap(group.clone(), id)));
-        if local.is_over() {
-            state.unsettled.insert(group.clone());
-            self.channels_changed.notify_one();
-        } else if local.has_call() {
-            state.callers.insert(group.clone());
-            self.queue.changed.notify_one();
+        let (is_over, has_call, shard) = (local.is_over(), local.has_call(), local.shard);
+        if is_over {
+            state.work_of(shard).unsettled.insert(group.clone());
+            self.shards.get(shard).channels_changed.notify_one();
+        } else if has_call {
+            state.work_of(shard).callers.insert(group.clone());
+            self.shards.get(shard).queue.changed.notify_one();
         }
         for (at, timer) in take(&mut effects.timers) {
             if state.timers.peek().is_none_or(|Reverse((first, ..))| at < *first) {
@@ -160,13 +173,13 @@ impl LocalMembership {
         Some(wait)
     }
 
-    /// Takes what the subscriber has to do. From here on a channel that it leaves does not count as
-    /// subscribed: a member that joins meanwhile waits for the next subscription.
-    pub(super) fn take_channel_changes(&self, now: Instant) -> ChannelChanges {
+    /// Takes what the subscriber of a shard has to do. From here on a channel that it leaves does
+    /// not count as subscribed: a member that joins meanwhile waits for the next subscription.
+    pub(super) fn take_channel_changes(&self, shard: ShardId, now: Instant) -> ChannelChanges {
         let mut state = self.state.lock();
         let mut changes = ChannelChanges::default();
-        for group in take(&mut state.unsettled) {
-            let Some(local) = state.groups.get(&group) else { continue };
+        for group in take(&mut state.work_of(shard).unsettled) {
+            let Some(local) = state.groups.get(&group).filter(|local| local.shard == shard) else { continue };
             let (link, id) = (local.link, local.seating.id());
             match (local.is_over(), link) {
                 (false, Link::None) => changes.subscribe.push(group),
@@ -187,23 +200,26 @@ impl LocalMembership {
     }
 
     /// `SUBSCRIBE` of these groups was written: their calls follow it.
-    pub(super) fn on_subscribe_sent(&self, groups: &[Group]) {
+    pub(super) fn on_subscribe_sent(&self, shard: ShardId, groups: &[Group]) {
         let mut state = self.state.lock();
-        let MembershipState { groups: locals, callers, .. } = &mut *state;
+        let MembershipState { groups: locals, work, .. } = &mut *state;
+        let work = work.entry(shard).or_default();
         for group in groups {
-            let Some(local) = locals.get_mut(group) else { continue };
+            let Some(local) = locals.get_mut(group).filter(|local| local.shard == shard) else { continue };
             local.link = Link::Requested;
-            callers.insert(group.clone());
+            work.callers.insert(group.clone());
         }
     }
 
     /// The node is subscribed to these groups, and knows the ends of their logs.
-    pub(super) fn on_located(&self, groups: &[Group]) {
+    pub(super) fn on_located(&self, shard: ShardId, groups: &[Group]) {
         let mut state = self.state.lock();
         for group in groups {
             // Members that left meanwhile have made the group unsettled again; its entry is still
             // there.
-            let Some(local) = state.groups.get_mut(group) else { continue };
+            let Some(local) = state.groups.get_mut(group).filter(|local| local.shard == shard) else {
+                continue;
+            };
             if local.link == Link::Requested {
                 local.link = Link::Located;
                 local.wake();
@@ -211,39 +227,77 @@ impl LocalMembership {
         }
     }
 
-    /// The connection was lost.
-    pub(super) fn on_disconnected(&self) {
+    /// The connection to a shard was lost.
+    pub(super) fn on_disconnected(&self, shard: ShardId) {
         let mut state = self.state.lock();
-        let MembershipState { groups, unsettled, callers, .. } = &mut *state;
-        callers.clear();
-        for (group, local) in groups {
+        let MembershipState { groups, work, .. } = &mut *state;
+        let work = work.entry(shard).or_default();
+        work.callers.clear();
+        for (group, local) in groups.iter_mut().filter(|(_, local)| local.shard == shard) {
             local.on_disconnected();
-            unsettled.insert(group.clone());
+            work.unsettled.insert(group.clone());
         }
-        self.channels_changed.notify_one();
+        self.shards.get(shard).channels_changed.notify_one();
     }
 
-    /// There is a connection again, maybe to another server, which may have older data.
-    pub(super) fn on_connected(&self, now: Instant) {
+    /// There is a connection to a shard again, maybe to another server, which may have older data.
+    pub(super) fn on_connected(&self, shard: ShardId, now: Instant) {
         let mut state = self.state.lock();
-        for local in state.groups.values_mut() {
+        for local in state.groups.values_mut().filter(|local| local.shard == shard) {
             local.view.believe_from(now + BELIEF_PAUSE);
         }
         self.reap_left(&mut state, now);
+    }
+
+    /// The shard ended the subscription to a group, or refused it, because the group's slot moves.
+    /// It is tried again once the map of the Cluster was read.
+    pub(super) fn on_displaced(&self, shard: ShardId, group: &Group) {
+        let mut state = self.state.lock();
+        let Some(local) = state.groups.get_mut(group).filter(|local| local.shard == shard) else { return };
+        local.on_disconnected();
+        state.work_of(shard).unsettled.insert(group.clone());
+    }
+
+    /// The map of the Cluster was read: groups go where their slots are if it has changed, and what
+    /// was displaced is tried again. Returns the groups that have another shard now.
+    pub(super) fn on_map_read(&self, is_changed: bool) -> Vec<Group> {
+        let mut state = self.state.lock();
+        let MembershipState { groups, work, .. } = &mut *state;
+        let mut moved = Vec::new();
+        for (group, local) in groups.iter_mut().filter(|_| is_changed) {
+            let owner = self.shards.id_of(group);
+            if local.shard != owner {
+                local.on_disconnected();
+                local.shard = owner;
+                work.entry(owner).or_default().unsettled.insert(group.clone());
+                moved.push(group.clone());
+            }
+        }
+        drop(state);
+        for shard in self.shards.known() {
+            shard.channels_changed.notify_one();
+        }
+        moved
     }
 
     /// Makes the node look at all groups: Redis lost something, or may have.
     pub(super) fn look_at_all(&self, now: Instant) {
         let mut state = self.state.lock();
-        let MembershipState { groups, callers, .. } = &mut *state;
+        let MembershipState { groups, work, .. } = &mut *state;
         for (group, local) in groups {
             local.view.believe_from(now + BELIEF_PAUSE);
             local.next_call.looks = true;
             local.next_call.asks = true;
-            callers.insert(group.clone());
+            work.entry(local.shard).or_default().callers.insert(group.clone());
         }
         self.reap_left(&mut state, now);
-        self.queue.changed.notify_one();
+        self.notify_queues();
+    }
+
+    fn notify_queues(&self) {
+        for shard in self.shards.known() {
+            shard.queue.changed.notify_one();
+        }
     }
 
     /// Older data may have users of this node in groups that it left.
@@ -266,19 +320,18 @@ impl LocalMembership {
         self.add_jobs(state, [Job::Reap(group.clone(), id)]);
     }
 
-    /// Takes the calls that can be made now.
-    pub(super) fn take_calls(&self) -> Vec<SeatBatch> {
+    /// Takes the calls that can be made now at a shard. In a Cluster each is a batch of its own:
+    /// two groups are hardly ever in one slot.
+    pub(super) fn take_calls(&self, shard: ShardId) -> Vec<SeatBatch> {
         let mut state = self.state.lock();
-        if state.callers.is_empty() {
-            return Vec::new();
-        }
+        let callers = take(&mut state.work_of(shard).callers);
         let mut batches: Vec<SeatBatch> = Vec::new();
-        for group in take(&mut state.callers) {
+        for group in callers {
             let MembershipState { groups, calls, .. } = &mut *state;
-            let Some(local) = groups.get_mut(&group) else { continue };
+            let Some(local) = groups.get_mut(&group).filter(|local| local.shard == shard) else { continue };
             *calls = calls.wrapping_add(1);
             let Some(call) = local.begin_call(&group, *calls) else { continue };
-            let rejected = match batches.last_mut() {
+            let rejected = match batches.last_mut().filter(|_| !self.shards.is_cluster()) {
                 Some(batch) => batch.push(call).err(),
                 None => Some(call),
             };
@@ -298,7 +351,7 @@ impl LocalMembership {
     pub(super) fn on_refused(&self, calls: &[GroupCall], now: Instant) {
         let mut state = self.state.lock();
         for call in calls {
-            self.step(&mut state, &call.group, now, LocalGroup::on_refused);
+            self.step(&mut state, &call.group, now, |local, effects| local.on_refused(call, effects));
         }
     }
 
@@ -422,11 +475,11 @@ impl LocalMembership {
     /// Renews the lifetime of everything that Redis has of this node's groups.
     pub(super) fn renew_all(&self) {
         let mut state = self.state.lock();
-        let MembershipState { groups, callers, .. } = &mut *state;
+        let MembershipState { groups, work, .. } = &mut *state;
         for (group, local) in groups {
             local.next_call.renews = true;
-            callers.insert(group.clone());
+            work.entry(local.shard).or_default().callers.insert(group.clone());
         }
-        self.queue.changed.notify_one();
+        self.notify_queues();
     }
 }

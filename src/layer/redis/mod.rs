@@ -17,6 +17,7 @@ mod channel_changes;
 mod clock;
 mod command_queue;
 mod commands;
+mod connections;
 mod control;
 mod cursor;
 mod decision_cursor;
@@ -36,6 +37,7 @@ mod keys;
 pub(crate) mod layout;
 mod local_group;
 mod log;
+mod log_end;
 mod member_view;
 mod membership;
 mod pipeline;
@@ -50,6 +52,8 @@ mod seat_batch;
 mod seat_id;
 mod seating;
 mod self_check;
+mod shard_watch;
+mod shards;
 pub(crate) mod store;
 mod subscriber;
 mod tail_cache;
@@ -57,10 +61,11 @@ mod tail_cache;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::config::redis_url::RedisUrl;
 use crate::layer::connect_error::ConnectError;
@@ -70,7 +75,6 @@ use crate::layer::log::Retention;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::redis::absent_records::AbsentRecords;
 use crate::layer::redis::clock::RedisClock;
-use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decisions::{DecisionLog, DecisionWriter};
 use crate::layer::redis::diagnosis::{Fault, ServerInfo};
@@ -78,17 +82,21 @@ use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::{Heartbeat, MeasuredLag};
 use crate::layer::redis::keys::Keys;
 use crate::layer::redis::layout::{LayoutError, RenamedRecords};
-use crate::layer::redis::log::{LogEndEncoder, LogReader};
+use crate::layer::redis::log::LogReader;
+use crate::layer::redis::log_end::LogEndEncoder;
 use crate::layer::redis::membership::LocalMembership;
+use crate::layer::redis::pipeline::Encoders;
 use crate::layer::redis::publish_batch::BatchEncoder;
 use crate::layer::redis::publisher::Publisher;
 use crate::layer::redis::scripts::Scripts;
 use crate::layer::redis::seat_batch::SeatEncoder;
-use crate::layer::redis::self_check::SelfCheck;
+use crate::layer::redis::shard_watch::ShardWatch;
+use crate::layer::redis::shards::{Shard, Shards};
 use crate::layer::redis::store::RedisStore;
-use crate::layer::redis::subscriber::Subscriber;
+use crate::layer::redis::subscriber::SubscriberContext;
 use crate::layer::shared_store::SharedStore;
 use crate::telemetry::Chain;
+use crate::wire::group::Group;
 use crate::wire::time::now;
 
 /// Time in which the node has to be subscribed to a group.
@@ -101,6 +109,7 @@ const USABLE_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 /// This node's share of the layer.
 pub struct RedisLayer {
     store: SharedStore,
+    shards: Arc<Shards>,
     commands: Arc<Commands>,
     follower: Arc<LogFollower>,
     publisher: Publisher,
@@ -108,9 +117,8 @@ pub struct RedisLayer {
     heartbeat: Arc<Heartbeat>,
     scripts: Arc<Scripts>,
     decisions: Arc<DecisionLog>,
-    is_subscribed: watch::Receiver<bool>,
     is_beating: watch::Receiver<bool>,
-    /// The subscriber and the heartbeat, which run as long as the layer.
+    /// The watch over the shards and the heartbeat, which run as long as the layer.
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -124,8 +132,10 @@ impl RedisLayer {
         listener: Arc<dyn LayerListener>,
     ) -> Result<Self, ConnectError> {
         let address = url.address().map_err(ConnectError::InvalidUrl)?;
-        let keys = Keys::new(prefix, address.database());
-        let commands = Arc::new(Commands::new(address, keys.clone()));
+        let keys = Keys::new(prefix, address.database(), address.is_cluster());
+        let scripts = Arc::new(Scripts::new(address.is_cluster()));
+        let shards = Arc::new(Shards::new(address));
+        let commands = Arc::new(Commands::new(Arc::clone(&shards), keys.clone()));
         let checked = check_server(&commands, renamed, wait).await;
         let is_prepared = checked.is_ok().into();
         if let Err(error) = checked {
@@ -134,31 +144,15 @@ impl RedisLayer {
             }
             warn!("{error}");
         }
-        let scripts = Arc::new(Scripts::new());
         let node = NodeInfo::new_name();
-        let queue = Arc::new(CommandQueue::default());
-        let membership = Arc::new(LocalMembership::new(&node, Arc::clone(&queue)));
-        let (subscription_sender, is_subscribed) = watch::channel(false);
+        let membership = Arc::new(LocalMembership::new(&node, Arc::clone(&shards)));
         let (beat_sender, is_beating) = watch::channel(true);
         let lag = MeasuredLag::default();
-        let heartbeat = Arc::new(Heartbeat {
-            node,
-            since: now(),
-            lag: Arc::clone(&lag),
-            listener: Arc::clone(&listener),
-            commands: Arc::clone(&commands),
-            membership: Arc::clone(&membership),
-            scripts: Arc::clone(&scripts),
-            watch: parking_lot::Mutex::default(),
-            is_beating: beat_sender,
-        });
-        let clock = Arc::new(RedisClock::new());
         let follower = Arc::new(LogFollower {
-            commands: Arc::clone(&commands),
             reader: LogReader::new(Arc::clone(&commands), Arc::clone(&scripts), retention.messages),
             listener: Arc::clone(&listener),
             retention,
-            clock: Arc::clone(&clock),
+            clock: RedisClock::new(),
             cursors: parking_lot::Mutex::default(),
         });
         let writer = DecisionWriter {
@@ -168,32 +162,38 @@ impl RedisLayer {
         };
         let absent = Arc::<AbsentRecords>::default();
         let decisions = Arc::new(DecisionLog::new(writer, Arc::clone(&listener), Arc::clone(&absent)));
-        let subscriber = Subscriber {
-            decisions: Arc::clone(&decisions),
-            queue: Arc::clone(&queue),
-            encoder: BatchEncoder::new(keys.clone(), retention),
-            seats: SeatEncoder::new(&heartbeat.node, keys.clone()),
-            log_ends: LogEndEncoder::new(keys.clone()),
-            control_channel: keys.control_channel(),
-            probe_channel: keys.probe_channel(&heartbeat.node),
-            keys,
+        let encoders = Encoders {
+            scripts: Arc::clone(&scripts),
+            batches: BatchEncoder::new(Arc::clone(&scripts), keys.clone(), retention),
+            seats: SeatEncoder::new(&node, Arc::clone(&scripts), keys.clone()),
+            log_ends: LogEndEncoder::new(Arc::clone(&scripts), keys),
+        };
+        let heartbeat = Arc::new(Heartbeat {
+            node: node.clone(),
+            since: now(),
+            lag: Arc::clone(&lag),
+            listener: Arc::clone(&listener),
+            commands: Arc::clone(&commands),
+            membership: Arc::clone(&membership),
+            scripts: Arc::clone(&scripts),
+            watch: parking_lot::Mutex::default(),
+            is_beating: beat_sender,
+        });
+        let context = SubscriberContext {
+            node,
+            encoders,
             is_prepared,
             renamed,
-            received_probe: watch::channel(0).0,
             lag,
+            commands: Arc::clone(&commands),
             follower: Arc::clone(&follower),
             membership: Arc::clone(&membership),
+            decisions: Arc::clone(&decisions),
             listener,
-            is_subscribed: subscription_sender,
         };
-        let self_check = SelfCheck {
-            node: heartbeat.node.clone(),
-            commands: Arc::clone(&commands),
-            scripts: Arc::clone(&scripts),
-        };
+        let watch = ShardWatch { context: Arc::new(context), scripts: Arc::clone(&scripts) };
         let mut tasks = JoinSet::new();
-        tasks.spawn(self_check.run());
-        tasks.spawn(subscriber.run());
+        tasks.spawn(watch.run());
         tasks.spawn(Arc::clone(&heartbeat).run());
         tasks.spawn(Heartbeat::run_timers(Arc::clone(&membership)));
         let layer = Self {
@@ -204,13 +204,17 @@ impl RedisLayer {
                 absent,
             )),
             decisions,
-            publisher: Publisher::new(queue, Arc::clone(&commands), Arc::clone(&scripts), retention, clock),
+            publisher: Publisher {
+                commands: Arc::clone(&commands),
+                scripts: Arc::clone(&scripts),
+                retention,
+            },
+            shards,
             commands,
             follower,
             membership,
             heartbeat,
             scripts,
-            is_subscribed,
             is_beating,
             tasks: Mutex::new(tasks),
         };
@@ -220,15 +224,25 @@ impl RedisLayer {
         Ok(layer)
     }
 
-    /// Waits until the node is subscribed and has written to Redis.
+    /// Waits until the node is subscribed and has written to Redis; of a Cluster to some shards at
+    /// least.
     ///
     /// # Errors
     /// Returns [`ConnectError::Unusable`] after [`SUBSCRIBE_TIMEOUT`].
     async fn until_usable(&self) -> Result<(), ConnectError> {
         let end = Instant::now() + SUBSCRIBE_TIMEOUT;
         loop {
-            let Err(error) = self.check_usable() else { return Ok(()) };
+            let away = self.shards_away();
+            if away.is_empty() {
+                return Ok(());
+            }
             if Instant::now() >= end {
+                let Err(error) = self.check_usable() else {
+                    for (shard, error) in away {
+                        warn!(shard, error = %Chain(&error), "a shard of redis cannot be used");
+                    }
+                    return Ok(());
+                };
                 let address = self.commands.address().text();
                 let cause = Chain(&error).to_string();
                 let is_permanent = diagnosis::is_permanent(&cause);
@@ -247,39 +261,66 @@ impl RedisLayer {
         self.tasks.lock().await.join_next().await;
     }
 
-    /// Returns an error while Redis does not do everything that the node needs.
+    /// Returns an error while no shard does everything that the node needs.
     fn check_usable(&self) -> Result<(), LayerError> {
-        self.commands.health().check().and_then(|()| self.check_connected())
+        let (shards, away) = (self.shards.all().len(), self.shards_away());
+        if away.len() < shards {
+            return Ok(());
+        }
+        let away = away.into_iter().next();
+        Err(away.map_or(LayerError::Unreachable("no shard is known".into()), |(_, error)| error))
     }
 
-    /// Returns whether the node is subscribed, and whether it beats.
+    /// Returns the addresses of the shards that do not do everything that the node needs, and why.
+    fn shards_away(&self) -> Vec<(String, LayerError)> {
+        let away = |shard: Arc<Shard>| {
+            let error = shard.health().check().and_then(|()| self.check_connected(&shard)).err()?;
+            Some((shard.place().text(), error))
+        };
+        self.shards.all().into_iter().filter_map(away).collect()
+    }
+
+    /// Returns whether the node is subscribed at every shard, and whether it beats.
     pub(super) fn state(&self) -> (bool, bool) {
-        (*self.is_subscribed.borrow(), *self.is_beating.borrow())
+        let is_subscribed = self.shards.all().iter().all(|shard| *shard.is_subscribed.borrow());
+        (is_subscribed, *self.is_beating.borrow())
     }
 
     /// Returns the time of the last proof that messages of this node reach it.
     pub(super) fn contact(&self) -> Instant {
-        self.commands.health().contact()
+        let contacts = self.shards.known().into_iter().map(|shard| shard.health().contact());
+        contacts.max().expect("there is always one shard")
     }
 
     /// Returns how long a socket waits for its subscription. One that comes while a short loss is
     /// repaired waits with those that came before it.
-    fn subscribe_patience(&self) -> Result<Duration, LayerError> {
-        let Err(error) = self.check_connected() else { return Ok(SUBSCRIBE_TIMEOUT) };
-        let lost_for = self.commands.health().lost_for().unwrap_or_default();
-        let time_left = RESUBSCRIBE_TIME.checked_sub(lost_for).filter(|_| *self.is_beating.borrow());
+    fn subscribe_patience(&self, group: &Group) -> Result<Duration, LayerError> {
+        let shard = self.shards.of(group);
+        let Err(error) = self.check_connected(&shard) else { return Ok(SUBSCRIBE_TIMEOUT) };
+        let lost_for = shard.health().lost_for().unwrap_or_default();
+        let time_left = RESUBSCRIBE_TIME.checked_sub(lost_for).filter(|_| self.may_be_alive());
         time_left.ok_or(error)
     }
 
-    /// Returns an error while the node is not subscribed, or cannot say that it lives.
-    fn check_connected(&self) -> Result<(), LayerError> {
-        if !*self.is_subscribed.borrow() {
+    /// Returns an error while the node is not subscribed at a shard, or cannot say that it lives.
+    fn check_connected(&self, shard: &Shard) -> Result<(), LayerError> {
+        if !*shard.is_subscribed.borrow() {
             return Err(LayerError::Unreachable("this node is not subscribed".into()));
         }
-        if !*self.is_beating.borrow() {
+        if !self.may_be_alive() {
             return Err(LayerError::Unreachable("this node cannot write its heartbeat".into()));
         }
         Ok(())
+    }
+
+    /// Returns `false` if other nodes take this one for dead. Where the heartbeats of all are away
+    /// with their shard of a Cluster, none is taken for dead.
+    fn may_be_alive(&self) -> bool {
+        let are_away = || {
+            let shard = self.shards.of_key(self.commands.keys().beats().as_bytes());
+            self.shards.is_cluster() && !*shard.is_subscribed.borrow()
+        };
+        *self.is_beating.borrow() || are_away()
     }
 }
 
@@ -296,22 +337,40 @@ fn warn_of_eviction(server: &ServerInfo) {
 
 /// Asks whether there is a Redis that this node can use, and makes sure of the layout of its keys.
 async fn check_server(commands: &Commands, renamed: RenamedRecords, waits: bool) -> Result<(), ConnectError> {
-    match diagnosis::ask(commands.address()).await {
-        Ok(server) => warn_of_eviction(&server),
-        Err(Fault { cause, is_permanent }) => {
-            let address = commands.address().text();
-            return Err(ConnectError::Unreachable { address, cause, is_permanent, waits });
-        }
+    let (shards, address) = (commands.shards(), commands.address().text());
+    if let Err(Fault { cause, is_permanent }) = find_shards(shards).await {
+        return Err(ConnectError::Unreachable { address, cause, is_permanent, waits });
     }
     layout::prepare(commands, renamed).await.map_err(|error| {
         let cause = error.to_string();
         match error {
             LayoutError::Layer(_) => {
-                let (address, is_permanent) = (commands.address().text(), diagnosis::is_permanent(&cause));
+                let is_permanent = diagnosis::is_permanent(&cause);
                 ConnectError::Unusable { address, cause, is_permanent }
             }
             LayoutError::OldNodes(_) => ConnectError::Layout { cause, is_permanent: false },
             LayoutError::Unknown(_) => ConnectError::Layout { cause, is_permanent: true },
         }
     })
+}
+
+/// Finds the shards, and asks their servers who they are.
+async fn find_shards(shards: &Shards) -> Result<(), Fault> {
+    if shards.is_cluster() {
+        diagnosis::ask_any(shards.address(), &shards.address().seeds).await?;
+        shards.read_map().await.map_err(|error| diagnosis::temporary(&Chain(&error).to_string()))?;
+    }
+    let asked: Vec<_> =
+        shards.all().into_iter().map(async |shard| diagnosis::ask(shard.place()).await).collect();
+    let mut fault = None;
+    for answer in join_all(asked).await {
+        match answer {
+            Ok(server) => warn_of_eviction(&server),
+            Err(found) if shards.is_cluster() && !found.is_permanent => {
+                debug!(found.cause, "a shard is away");
+            }
+            Err(found) => fault = Some(found),
+        }
+    }
+    fault.map_or(Ok(()), Err)
 }

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use redis::{Cmd, Pipeline};
+use redis::Cmd;
 
 use crate::layer::error::LayerError;
 use crate::layer::presence::{Presence, PresenceSnapshot, largest};
 use crate::layer::redis::RedisLayer;
+use crate::layer::redis::commands::{command, read_all, read_next};
 use crate::layer::redis::job::Job;
 use crate::layer::redis::seat_batch::{group_state, seat_ids};
 use crate::layer::redis::seat_id::SeatId;
@@ -33,31 +34,19 @@ impl Presence for RedisLayer {
     async fn groups(&self) -> Result<Vec<(String, usize)>, LayerError> {
         let keys = self.commands.keys();
         let (nodes, _) = self.beats_and_facts().await?;
-        let mut tops = Cmd::new();
-        tops.arg("MGET");
-        for node in &nodes {
-            tops.arg(keys.top(node));
-        }
-        if nodes.is_empty() {
-            return Ok(Vec::new());
-        }
-        let tops: Vec<Option<Vec<u8>>> = self.commands.command(&tops).await?;
+        let tops: Vec<Cmd> = nodes.iter().map(|node| command([b"GET", keys.top(node).as_bytes()])).collect();
+        let tops: Vec<Option<Vec<u8>>> = read_all(self.commands.all(&tops).await?)?;
         let mut local: HashMap<String, usize> = HashMap::new();
-        for top in tops.iter().flatten() {
+        for top in tops.into_iter().flatten() {
             // A list of another version may have another shape.
-            for (group, users) in serde_json::from_slice::<Vec<(String, usize)>>(top).unwrap_or_default() {
+            for (group, users) in serde_json::from_slice::<Vec<(String, usize)>>(&top).unwrap_or_default() {
                 *local.entry(group).or_default() += users;
             }
         }
         let groups = largest(local.into_iter().collect());
-        if groups.is_empty() {
-            return Ok(groups);
-        }
-        let mut pipeline = Pipeline::new();
-        for (group, _) in &groups {
-            pipeline.cmd("HGET").arg(keys.members(&Group::new(group))).arg(" m");
-        }
-        let states: Vec<Option<Vec<u8>>> = self.commands.pipeline(&pipeline).await?;
+        let state = |group: &str| command([b"HGET", keys.members(&Group::new(group)).as_bytes(), b" m"]);
+        let states: Vec<Cmd> = groups.iter().map(|(group, _)| state(group)).collect();
+        let states: Vec<Option<Vec<u8>>> = read_all(self.commands.all(&states).await?)?;
         Ok(largest(groups.into_iter().map(|(group, _)| group).zip(states.into_iter().map(count)).collect()))
     }
 
@@ -80,11 +69,10 @@ impl RedisLayer {
         &self,
     ) -> Result<(Vec<String>, HashMap<String, Vec<u8>>), LayerError> {
         let keys = self.commands.keys();
-        let mut pipeline = Pipeline::new();
-        pipeline.cmd("HGETALL").arg(keys.beats());
-        pipeline.cmd("HGETALL").arg(keys.facts());
-        let (beats, facts): (HashMap<String, String>, HashMap<String, Vec<u8>>) =
-            self.commands.pipeline(&pipeline).await?;
+        let both = [keys.beats(), keys.facts()].map(|key| command([b"HGETALL", key.as_bytes()]));
+        let mut replies = self.commands.all(&both).await?.into_iter();
+        let beats: HashMap<String, String> = read_next(&mut replies)?;
+        let facts: HashMap<String, Vec<u8>> = read_next(&mut replies)?;
         let alive = |node: &&String| self.heartbeat.is_alive(node, beats.get(*node));
         Ok((beats.keys().filter(alive).cloned().collect(), facts))
     }

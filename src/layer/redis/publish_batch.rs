@@ -1,17 +1,17 @@
 //! Events on their way into a log. Those of one group that wait together are appended by one call
 //! of the script.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::Script;
 use tokio::sync::oneshot;
 
 use crate::layer::contract::IDEMPOTENCY_WINDOW;
 use crate::layer::error::LayerError;
 use crate::layer::log::{Appended, Retention};
-use crate::layer::redis::keys::{self, Keys};
+use crate::layer::redis::keys::Keys;
 use crate::layer::redis::resp::{self, Value};
-use crate::layer::redis::scripts;
+use crate::layer::redis::scripts::Scripts;
 use crate::wire::group::Group;
 use crate::wire::time::millis;
 
@@ -26,7 +26,7 @@ const EVENT_ARGUMENTS: usize = 3;
 
 /// Encodes batches as calls of `append.lua`.
 pub(super) struct BatchEncoder {
-    script: Script,
+    scripts: Arc<Scripts>,
     keys: Keys,
     retention: Retention,
 }
@@ -52,6 +52,8 @@ pub(super) enum AppendReply {
     Corrupt,
     /// The deadline is over: Redis' time, if it is one.
     Late(Option<u64>),
+    /// The slot of the log is at another shard, or moves there: nothing was appended.
+    Redirected,
 }
 
 /// Events of one group, the oldest first.
@@ -64,13 +66,8 @@ pub(super) struct PublishBatch {
 }
 
 impl BatchEncoder {
-    pub(super) fn new(keys: Keys, retention: Retention) -> Self {
-        Self { script: Script::new(scripts::APPEND), keys, retention }
-    }
-
-    /// Writes the command that loads the script.
-    pub(super) fn encode_load(out: &mut Vec<u8>) {
-        resp::command(out, &[b"SCRIPT", b"LOAD", scripts::APPEND.as_bytes()]);
+    pub(super) fn new(scripts: Arc<Scripts>, keys: Keys, retention: Retention) -> Self {
+        Self { scripts, keys, retention }
     }
 
     /// Writes the command that appends a batch, for the server whose run id begins so.
@@ -79,14 +76,14 @@ impl BatchEncoder {
         let count = batch.appends.len();
         resp::begin(out, 3 + 2 + count + HEAD_ARGUMENTS + EVENT_ARGUMENTS * count);
         resp::argument(out, b"EVALSHA");
-        resp::argument(out, self.script.get_hash().as_bytes());
+        resp::argument(out, self.scripts.append.hash().as_bytes());
         resp::argument(out, (2 + count).to_string().as_bytes());
         resp::argument(out, self.keys.log(group).as_bytes());
         resp::argument(out, self.keys.redactions(group).as_bytes());
         for append in &batch.appends {
             resp::argument(out, self.keys.idempotency_key(group, &append.key_name).as_bytes());
         }
-        resp::argument(out, keys::channel(group).as_bytes());
+        resp::argument(out, self.keys.channel(group).as_bytes());
         let Retention { messages, bytes, age, .. } = self.retention;
         let nonce = rand::random::<u16>().into();
         for number in [messages as u64, millis(age), millis(IDEMPOTENCY_WINDOW), nonce, bytes as u64] {
@@ -163,6 +160,13 @@ impl PublishBatch {
         for (append, reply) in self.appends.into_iter().zip(replies) {
             let reply = AppendReply::parse(reply.text().unwrap_or_default());
             let _ = append.reply.send(Ok(reply)); // the caller may have gone
+        }
+    }
+
+    /// Another server has to append them.
+    pub(super) fn redirect(self) {
+        for append in self.appends {
+            let _ = append.reply.send(Ok(AppendReply::Redirected)); // the caller may have gone
         }
     }
 

@@ -1,6 +1,6 @@
 //! Seat calls for several groups, which one call of `seat.lua` carries out.
 
-use redis::Script;
+use std::sync::Arc;
 
 use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::error::LayerError;
@@ -8,7 +8,7 @@ use crate::layer::presence::MAX_SINGLE_CHANGES;
 use crate::layer::redis::keys::{GROUP_LIFETIME_MILLIS, Keys};
 use crate::layer::redis::member_view::GroupState;
 use crate::layer::redis::resp::{self, Value};
-use crate::layer::redis::scripts;
+use crate::layer::redis::scripts::Scripts;
 use crate::layer::redis::seating::{Joining, MAX_CALL_USERS, SeatCall, Share};
 use crate::wire::group::Group;
 
@@ -163,15 +163,13 @@ fn share_bytes(share: Share) -> Vec<u8> {
 /// Encodes batches as calls of `seat.lua`.
 pub(super) struct SeatEncoder {
     node: String,
-    text: String,
-    script: Script,
+    scripts: Arc<Scripts>,
     keys: Keys,
 }
 
 impl SeatEncoder {
-    pub(super) fn new(node: &str, keys: Keys) -> Self {
-        let text = scripts::with_group(scripts::SEAT);
-        Self { node: node.to_owned(), script: Script::new(&text), text, keys }
+    pub(super) fn new(node: &str, scripts: Arc<Scripts>, keys: Keys) -> Self {
+        Self { node: node.to_owned(), scripts, keys }
     }
 
     /// Writes the commands that put the node into a group's set, or remove it from there; returns
@@ -187,18 +185,13 @@ impl SeatEncoder {
         2
     }
 
-    /// Writes the command that loads the script.
-    pub(super) fn encode_load(&self, out: &mut Vec<u8>) {
-        resp::command(out, &[b"SCRIPT", b"LOAD", self.text.as_bytes()]);
-    }
-
     /// Writes the command that carries a batch out.
     pub(super) fn encode(&self, batch: &SeatBatch, out: &mut Vec<u8>) {
         let arguments = |call: &GroupCall| 7 + 2 * call.call.joins.len() + call.call.leaves.len();
         let groups = batch.calls.len();
         resp::begin(out, 3 + groups + 2 + batch.calls.iter().map(arguments).sum::<usize>());
         resp::argument(out, b"EVALSHA");
-        resp::argument(out, self.script.get_hash().as_bytes());
+        resp::argument(out, self.scripts.seat.hash().as_bytes());
         resp::argument(out, groups.to_string().as_bytes());
         for call in &batch.calls {
             resp::argument(out, self.keys.members(&call.group).as_bytes());

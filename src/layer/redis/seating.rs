@@ -258,9 +258,10 @@ impl Seating {
         self.users.len()
     }
 
-    /// Returns whether a call is on its way.
-    pub(super) fn is_calling(&self) -> bool {
-        self.in_flight.is_some()
+    /// Returns whether the call of this number is on its way: the connection of another one may
+    /// have been lost meanwhile, or the group have moved to another shard.
+    pub(super) fn is_calling(&self, number: u32) -> bool {
+        self.in_flight.as_ref().is_some_and(|call| call.number == number)
     }
 
     /// Returns whether the node has to beat before the group can go on.

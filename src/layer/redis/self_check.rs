@@ -10,6 +10,7 @@ use crate::layer::error::LayerError;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::diagnosis;
 use crate::layer::redis::scripts::Scripts;
+use crate::layer::redis::shards::Shard;
 use crate::telemetry::Chain;
 use crate::wire::time::millis;
 
@@ -18,10 +19,11 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 /// Lifetime of the key that a check writes, if the script does not remove it.
 const KEY_LIFETIME: Duration = Duration::from_secs(10);
 
-/// Checks the node whenever its [`Health`](super::health::Health) is in doubt: after each
-/// subscription, and while Redis refuses something.
+/// Checks the node's use of a shard whenever its [`Health`](super::health::Health) is in doubt:
+/// after each subscription, and while Redis refuses something.
 pub(super) struct SelfCheck {
     pub(super) node: String,
+    pub(super) shard: Arc<Shard>,
     pub(super) commands: Arc<Commands>,
     pub(super) scripts: Arc<Scripts>,
 }
@@ -29,7 +31,7 @@ pub(super) struct SelfCheck {
 impl SelfCheck {
     /// Checks whenever there is doubt. Never returns.
     pub(super) async fn run(self) {
-        let health = self.commands.health();
+        let health = self.shard.health();
         loop {
             if !health.is_doubted() {
                 health.doubted.notified().await;
@@ -45,13 +47,14 @@ impl SelfCheck {
     }
 
     async fn check(&self) -> Result<(), String> {
-        diagnosis::ask(self.commands.address()).await.map_err(|fault| fault.cause)?;
+        diagnosis::ask(self.shard.place()).await.map_err(|fault| fault.cause)?;
         self.write().await.map_err(|error| Chain(&error).to_string())
     }
 
     /// Writes a key, and runs a script that makes a log of it and removes it.
     async fn write(&self) -> Result<(), LayerError> {
-        let key = self.commands.keys().check(&self.node);
+        let tag = self.commands.shards().tag_of(self.shard.id);
+        let key = self.commands.keys().check(&self.node, &tag);
         let mut set = Cmd::new();
         set.arg("SET").arg(&key).arg(1).arg("PX").arg(millis(KEY_LIFETIME));
         self.commands.command::<()>(&set).await?;

@@ -71,6 +71,29 @@ impl RedisStore {
         replies.into_iter().zip(&commands).map(named).collect()
     }
 
+    /// Checks conditions and makes changes by one script; returns the place of the first condition
+    /// that does not hold.
+    async fn run_step(
+        &self,
+        guards: &[&Guard<'_>],
+        changes: &[Change<'_>],
+    ) -> Result<Option<usize>, LayerError> {
+        let mut script = self.scripts.step.arg(guards.len());
+        for operation in guards.iter().copied().map(check).chain(changes.iter().map(operation)) {
+            let keys = self.commands.keys();
+            script.key(match operation.key {
+                StoreKey::Record(key) => keys.record(key),
+                StoreKey::Index(name) => keys.index(name),
+                StoreKey::Announced => keys.announced(),
+                StoreKey::Members(group) => keys.members(group),
+                StoreKey::Log(group) => keys.log(group),
+            });
+            script.arg(operation.name).arg(operation.text).arg(operation.number);
+        }
+        let failed: usize = self.commands.written(&script, self.replicas).await?;
+        Ok(failed.checked_sub(1))
+    }
+
     /// Runs a command that writes.
     async fn write<T: FromRedisValue>(&self, command: Cmd) -> Result<T, LayerError> {
         self.commands.write(&command, self.replicas).await.map_err(|error| mistyped(error, &command))
@@ -106,20 +129,20 @@ impl Store for RedisStore {
     }
 
     async fn step(&self, guards: &[Guard<'_>], changes: &[Change<'_>]) -> Result<Option<usize>, LayerError> {
-        let mut script = self.scripts.step.arg(guards.len());
-        for operation in guards.iter().map(check).chain(changes.iter().map(operation)) {
-            let keys = self.commands.keys();
-            script.key(match operation.key {
-                StoreKey::Record(key) => keys.record(key),
-                StoreKey::Index(name) => keys.index(name),
-                StoreKey::Announced => keys.announced(),
-                StoreKey::Members(group) => keys.members(group),
-                StoreKey::Log(group) => keys.log(group),
-            });
-            script.arg(operation.name).arg(operation.text).arg(operation.number);
+        // The slot of a group's keys is not that of the records.
+        let is_apart = |guard: &Guard<'_>| {
+            let concerns_group = matches!(guard, Guard::NoMembers { .. } | Guard::NoEvents { .. });
+            self.commands.shards().is_cluster() && concerns_group
+        };
+        for (place, guard) in guards.iter().enumerate().filter(|(_, guard)| is_apart(guard)) {
+            if self.run_step(&[guard], &[]).await?.is_some() {
+                return Ok(Some(place));
+            }
         }
-        let failed: usize = self.commands.written(&script, self.replicas).await?;
-        Ok(failed.checked_sub(1))
+        let together = guards.iter().enumerate().filter(|(_, guard)| !is_apart(guard));
+        let (places, together): (Vec<usize>, Vec<&Guard<'_>>) = together.unzip();
+        let failed = self.run_step(&together, changes).await?;
+        Ok(failed.and_then(|failed| places.get(failed)).copied())
     }
 
     async fn refresh(&self, key: &str, ttl: Duration) -> Result<Option<String>, LayerError> {

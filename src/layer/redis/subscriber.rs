@@ -1,4 +1,4 @@
-//! The subscriber: keeps the connection on which this node receives its groups.
+//! The subscriber of a shard: keeps the connection on which this node receives the shard's groups.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,19 +13,17 @@ use tracing::{debug, info, warn};
 
 use crate::layer::error::LayerError;
 use crate::layer::listener::LayerListener;
-use crate::layer::redis::command_queue::{CommandQueue, LogEnds};
+use crate::layer::redis::command_queue::{LogEnds, PubSub, Subscribed};
+use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decisions::DecisionLog;
-use crate::layer::redis::dial::{current_server, has_moved};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::MeasuredLag;
-use crate::layer::redis::keys::{GROUP_PREFIX, Keys, channel};
+use crate::layer::redis::keys::GROUP_PREFIX;
 use crate::layer::redis::layout::{self, RenamedRecords};
-use crate::layer::redis::log::LogEndEncoder;
 use crate::layer::redis::member_view::PresenceEvent;
 use crate::layer::redis::membership::LocalMembership;
-use crate::layer::redis::pipeline::{Pipeline, Pushed};
-use crate::layer::redis::publish_batch::BatchEncoder;
-use crate::layer::redis::seat_batch::SeatEncoder;
+use crate::layer::redis::pipeline::{Encoders, Pipeline, PipelineListener, Pushed};
+use crate::layer::redis::shards::Shard;
 use crate::telemetry::{Chain, DropReason, METRICS};
 use crate::wire::event::{Event, INTERVAL, PRESENCE};
 use crate::wire::group::Group;
@@ -44,55 +42,79 @@ const MAX_COMMAND_GROUPS: usize = 1000;
 /// What a message of another node begins with, on the channel of the node's probes.
 pub(super) const NODE_MESSAGE: &[u8] = b"m";
 
-pub(super) struct Subscriber {
-    pub(super) queue: Arc<CommandQueue>,
-    pub(super) encoder: BatchEncoder,
-    pub(super) seats: SeatEncoder,
-    pub(super) log_ends: LogEndEncoder,
-    pub(super) keys: Keys,
+/// What the subscribers of all shards have in common.
+pub(super) struct SubscriberContext {
+    pub(super) node: String,
+    pub(super) encoders: Encoders,
     /// Whether the keys in Redis have this program's layout.
     pub(super) is_prepared: AtomicBool,
     pub(super) renamed: RenamedRecords,
-    pub(super) control_channel: String,
-    pub(super) probe_channel: String,
-    /// The number of the last probe that arrived.
-    pub(super) received_probe: watch::Sender<u64>,
     /// How long a probe took.
     pub(super) lag: MeasuredLag,
+    pub(super) commands: Arc<Commands>,
     pub(super) follower: Arc<LogFollower>,
     pub(super) membership: Arc<LocalMembership>,
     pub(super) decisions: Arc<DecisionLog>,
     pub(super) listener: Arc<dyn LayerListener>,
-    /// Whether the node is subscribed to every group of its members but the newest.
-    pub(super) is_subscribed: watch::Sender<bool>,
+}
+
+/// The subscriber of a shard.
+pub(super) struct Subscriber {
+    context: Arc<SubscriberContext>,
+    shard: Arc<Shard>,
+    control_channel: String,
+    node_channel: String,
+    probe_channel: String,
+    /// The number of the last probe that arrived.
+    received_probe: watch::Sender<u64>,
+    /// Whether it is subscribed to the channels of the whole node: that of decisions, and that of
+    /// messages of other nodes. One shard has them.
+    has_node_channels: watch::Sender<bool>,
 }
 
 impl Subscriber {
+    pub(super) fn new(context: Arc<SubscriberContext>, shard: Arc<Shard>) -> Self {
+        let keys = context.commands.keys();
+        Self {
+            control_channel: keys.control_channel(),
+            node_channel: keys.node_channel(&context.node),
+            probe_channel: keys.probe_channel(&context.node, shard.id.index()),
+            received_probe: watch::Sender::new(0),
+            has_node_channels: watch::Sender::new(false),
+            context,
+            shard,
+        }
+    }
+
     /// Keeps the connection. Never returns.
     pub(super) async fn run(self) {
+        let SubscriberContext { commands, follower, membership, .. } = &*self.context;
+        let (shard, shards) = (&self.shard, commands.shards());
         let mut pause = Duration::ZERO;
         loop {
+            shard.until_slots(true).await;
             let cause = match self.connect().await {
                 Ok((server, mut pipeline)) => {
                     // It may be another server behind the same address, or one with older data.
-                    self.membership.on_connected(Instant::now());
-                    let on_told = |group: &Group, told| self.follower.on_events(group.name(), told);
+                    membership.on_connected(shard.id, Instant::now());
                     tokio::select! {
                         Err(error) = self.settle() => Chain(&error).to_string(),
-                        cause = pipeline.run(|pushed| self.on_turn(pushed), on_told) => cause,
+                        cause = pipeline.run(&self) => cause,
                         cause = self.probe(&server) => cause.to_owned(),
-                        cause = self.decisions.follow() => cause.to_owned(),
+                        cause = self.follow_decisions() => cause.to_owned(),
+                        () = shard.until_slots(false) => "another shard has all its slots now".to_owned(),
                     }
                 }
                 Err(cause) => cause,
             };
-            self.decisions.on_disconnected();
-            self.membership.on_disconnected();
-            self.follower.on_disconnected();
-            if self.is_subscribed.send_replace(false) {
+            shards.doubt();
+            self.lose_node_channels();
+            membership.on_disconnected(shard.id);
+            follower.on_disconnected(|group| shards.id_of(group) == shard.id);
+            if shard.is_subscribed.send_replace(false) {
                 pause = Duration::ZERO;
             }
-            self.follower.commands.health().on_disconnected(&cause);
+            shard.health().on_disconnected(&cause);
             if pause.is_zero() {
                 METRICS.redis_reconnects.inc();
             }
@@ -103,33 +125,22 @@ impl Subscriber {
     }
 
     async fn connect(&self) -> Result<(String, Pipeline<'_>), String> {
-        let address = self.follower.commands.address();
-        let server = current_server(address).await.map_err(|error| Chain(&error).to_string())?;
+        let SubscriberContext { commands, encoders, membership, renamed, is_prepared, .. } = &*self.context;
+        let place = self.shard.place();
+        let server = place.server().await.map_err(|error| Chain(&error).to_string())?;
         let name = server.addr().to_string();
-        let opened = Pipeline::open(
-            &self.queue,
-            &self.encoder,
-            &self.seats,
-            &self.log_ends,
-            &self.membership,
-            address,
-            &server,
-        );
+        let opened = Pipeline::open(commands.shards(), &self.shard, encoders, membership, &server);
         match timeout(CONFIRM_TIMEOUT, opened).await {
             // The master may have changed meanwhile.
-            Ok(Ok(_)) if has_moved(address, &name).await => {
-                Err("another server is the master now".to_owned())
-            }
+            Ok(Ok(_)) if place.has_moved(&name).await => Err("another server is the master now".to_owned()),
             Ok(Ok(pipeline)) => {
-                if !self.is_prepared.load(Ordering::Relaxed) {
-                    layout::prepare(&self.follower.commands, self.renamed)
-                        .await
-                        .map_err(|error| error.to_string())?;
-                    self.is_prepared.store(true, Ordering::Relaxed);
+                if !is_prepared.load(Ordering::Relaxed) {
+                    layout::prepare(commands, renamed).await.map_err(|error| error.to_string())?;
+                    is_prepared.store(true, Ordering::Relaxed);
                 }
                 // Before the first append, which must not be carried out late.
                 self.learn_time().await.map_err(|error| Chain(&error).to_string())?;
-                self.queue.open();
+                self.shard.queue.open();
                 Ok((name, pipeline))
             }
             Ok(Err(error)) => Err(Chain(&error).to_string()),
@@ -137,10 +148,12 @@ impl Subscriber {
         }
     }
 
-    /// Asks Redis for its time.
+    /// Asks the server for its time.
     async fn learn_time(&self) -> Result<(), LayerError> {
-        let (seconds, micros): (u64, u64) = self.follower.commands.command(&redis::cmd("TIME")).await?;
-        self.follower.clock.learn(seconds * 1000 + micros / 1000);
+        let (seconds, micros): (u64, u64) = self.shard.connections.command(&redis::cmd("TIME")).await?;
+        let millis = seconds * 1000 + micros / 1000;
+        self.shard.clock.learn(millis);
+        self.context.follower.clock.learn(millis);
         Ok(())
     }
 
@@ -151,77 +164,122 @@ impl Subscriber {
     async fn probe(&self, server: &str) -> &'static str {
         let mut received = self.received_probe.subscribe();
         let mut number = *received.borrow();
-        let commands = &self.follower.commands;
+        let (place, connections) = (self.shard.place(), &self.shard.connections);
         loop {
-            if has_moved(commands.address(), server).await {
+            if place.has_moved(server).await {
                 return "another server is the master now";
             }
-            commands.check_master().await;
+            connections.check_master().await;
             sleep(PROBE_INTERVAL).await;
-            self.follower.sweep();
             number += 1;
             let sent_at = Instant::now();
             let mut publish = Cmd::new();
             publish.arg("PUBLISH").arg(&self.probe_channel).arg(number);
             let arrival = async {
-                let _: Result<i64, LayerError> = commands.command(&publish).await;
+                let _: Result<i64, LayerError> = connections.command(&publish).await;
                 received.wait_for(|arrived| *arrived >= number).await.is_ok()
             };
             if timeout(PROBE_TIMEOUT, arrival).await != Ok(true) {
                 return "a probe did not arrive in time";
             }
-            commands.health().on_contact();
+            self.shard.health().on_contact();
             let lag = sent_at.elapsed();
             if let Err(error) = self.learn_time().await {
                 debug!(error = %Chain(&error), "redis did not return its time");
             }
             METRICS.subscription_lag.observe(lag.as_secs_f64());
-            *self.lag.lock() = Some(lag);
+            *self.context.lag.lock() = Some(lag);
         }
     }
 
     /// Subscribes to what the members need, again and again. Returns when Redis does not do it.
     async fn settle(&self) -> Result<(), LayerError> {
+        let SubscriberContext { commands, follower, membership, listener, .. } = &*self.context;
+        let (keys, kind) = (commands.keys(), self.kind());
+        let channels = |groups: &[Group]| groups.iter().flat_map(|group| keys.channels_of(group)).collect();
         self.subscribe_to_each_kind().await?;
-        // Before any group: no socket receives what its client lost the right to meanwhile.
-        self.decisions.catch_up().await?;
         loop {
-            let changes = self.membership.take_channel_changes(Instant::now());
-            self.follower.remove(&changes.unsubscribe);
-            self.follower.remove(&changes.abandoned);
+            // Before any group: no socket receives what its client lost the right to meanwhile.
+            self.subscribe_for_node().await?;
+            let changes = membership.take_channel_changes(self.shard.id, Instant::now());
+            follower.remove(&changes.unsubscribe);
+            follower.remove(&changes.abandoned);
             for groups in changes.unsubscribe.chunks(MAX_COMMAND_GROUPS) {
-                let unsubscribed = self.queue.unsubscribe(self.channels_of(groups), groups);
+                let unsubscribed = self.shard.queue.unsubscribe(kind, channels(groups), groups);
                 timeout(CONFIRM_TIMEOUT, unsubscribed).await.map_err(timed_out)??;
             }
             for groups in changes.subscribe.chunks(MAX_COMMAND_GROUPS) {
-                self.follower.add(groups);
-                let ends = self.subscribe(self.channels_of(groups), groups).await?;
-                self.follower.locate(groups, ends).await?;
-                self.membership.on_located(groups);
+                follower.add(groups);
+                let ends = self.subscribe(kind, channels(groups), groups).await?;
+                let displaced =
+                    groups.iter().zip(&ends).filter(|(_, end)| matches!(end, Subscribed::Displaced));
+                for (group, _) in displaced {
+                    membership.on_displaced(self.shard.id, group);
+                    commands.shards().doubt();
+                }
+                follower.locate(groups, ends).await?;
+                membership.on_located(self.shard.id, groups);
             }
-            if !self.is_subscribed.send_replace(true) {
-                self.follower.commands.health().on_subscribed();
+            if !self.shard.is_subscribed.send_replace(true) {
+                self.shard.health().on_subscribed();
                 info!(groups = changes.subscribe.len(), "subscribed to redis");
-                self.listener.on_resubscribed();
+                listener.on_resubscribed();
             }
-            self.membership.channels_changed.notified().await;
+            self.shard.channels_changed.notified().await;
         }
     }
 
-    /// Returns the two channels of each group: that of channels_redis, and that of the
-    /// nodes themselves.
-    fn channels_of(&self, groups: &[Group]) -> Vec<String> {
-        groups.iter().flat_map(|group| [channel(group), self.keys.own_channel(group)]).collect()
+    /// Returns the kind of pub/sub of all channels but that of probes.
+    fn kind(&self) -> PubSub {
+        if self.context.commands.shards().is_cluster() { PubSub::Sharded } else { PubSub::Plain }
     }
 
-    /// Subscribes to the node's own channels, and for a moment to the channels of a group that has
-    /// its name: an ACL may refuse one kind of them, which is known before a client asks for one.
+    /// Subscribes to the channels of the whole node if the shard has them, and applies what the
+    /// node has missed there; else waits until another shard's subscriber has done so once.
+    async fn subscribe_for_node(&self) -> Result<(), LayerError> {
+        let (decisions, shards) = (&self.context.decisions, self.context.commands.shards());
+        if shards.of_key(self.control_channel.as_bytes()).id != self.shard.id {
+            decisions.until_begun().await;
+        } else if !*self.has_node_channels.borrow() {
+            let channels = vec![self.control_channel.clone(), self.node_channel.clone()];
+            self.subscribe(self.kind(), channels, &[]).await?;
+            decisions.catch_up().await?;
+            self.has_node_channels.send_replace(true);
+        }
+        Ok(())
+    }
+
+    /// Keeps the node in line with the log of decisions as long as this shard has its channel.
+    /// Returns why the shard has to be connected to again.
+    async fn follow_decisions(&self) -> &'static str {
+        let mut has_channels = self.has_node_channels.subscribe();
+        loop {
+            let _ = has_channels.wait_for(|has| *has).await; // the sender is this subscriber's own
+            tokio::select! {
+                cause = self.context.decisions.follow() => return cause,
+                _ = has_channels.wait_for(|has| !*has) => {}
+            }
+        }
+    }
+
+    fn lose_node_channels(&self) {
+        if self.has_node_channels.send_replace(false) {
+            self.context.decisions.on_disconnected();
+        }
+    }
+
+    /// Subscribes to the channel of probes, and for a moment to the channels of a group: an ACL may
+    /// refuse one kind of them, which is known before a client asks for one.
     async fn subscribe_to_each_kind(&self) -> Result<(), LayerError> {
-        let of_group = self.channels_of(&[Group::new(&self.probe_channel)]);
-        let mut channels = vec![self.control_channel.clone(), self.probe_channel.clone()];
-        channels.extend_from_slice(&of_group);
-        let subscribed = channels.into_iter().map(async |channel| {
-            let subscribed = self.subscribe(vec![channel.clone()], &[]).await;
+        let commands = &self.context.commands;
+        let group = match self.kind() {
+            PubSub::Plain => self.probe_channel.clone(),
+            PubSub::Sharded => commands.shards().tag_of(self.shard.id),
+        };
+        let of_group = commands.keys().channels_of(&Group::new(&group));
+        let kinds = of_group.iter().map(|channel| (self.kind(), channel));
+        let subscribed = kinds.chain([(PubSub::Plain, &self.probe_channel)]).map(async |(kind, channel)| {
+            let subscribed = self.subscribe(kind, vec![channel.clone()], &[]).await;
             subscribed.map_err(|error| match error {
                 LayerError::Refused { kind, message } => {
                     LayerError::Refused { kind, message: format!("{message} (SUBSCRIBE {channel})") }
@@ -230,48 +288,60 @@ impl Subscriber {
             })
         });
         try_join_all(subscribed).await?;
-        timeout(CONFIRM_TIMEOUT, self.queue.unsubscribe(of_group, &[])).await.map_err(timed_out)?
+        let unsubscribed = self.shard.queue.unsubscribe(self.kind(), of_group.clone(), &[]);
+        timeout(CONFIRM_TIMEOUT, unsubscribed).await.map_err(timed_out)?
     }
 
-    async fn subscribe(&self, channels: Vec<String>, groups: &[Group]) -> Result<LogEnds, LayerError> {
-        timeout(CONFIRM_TIMEOUT, self.queue.subscribe(channels, groups)).await.map_err(timed_out)?
+    async fn subscribe(
+        &self,
+        kind: PubSub,
+        channels: Vec<String>,
+        groups: &[Group],
+    ) -> Result<LogEnds, LayerError> {
+        let subscribed = self.shard.queue.subscribe(kind, channels, groups);
+        timeout(CONFIRM_TIMEOUT, subscribed).await.map_err(timed_out)?
     }
+}
 
+impl PipelineListener for Subscriber {
     /// Passes on what arrived in one turn by group, the events of each group in their order.
-    fn on_turn(&self, pushed: &[Pushed<'_>]) {
+    fn on_pushed(&self, pushed: &[Pushed<'_>]) {
+        let SubscriberContext { commands, follower, membership, decisions, listener, .. } = &*self.context;
         let mut groups: Vec<(&str, Vec<Event>)> = Vec::new();
         for &(channel, payload) in pushed {
             if channel == self.control_channel {
-                self.decisions.on_pushed(payload);
+                decisions.on_pushed(payload);
                 continue;
             }
             if channel == self.probe_channel {
-                if let Some(message) = payload.strip_prefix(NODE_MESSAGE) {
-                    self.listener.on_node_message(message);
-                    continue;
-                }
                 let number = std::str::from_utf8(payload).ok().and_then(|number| number.parse().ok());
                 if let Some(number) = number {
                     self.received_probe.send_replace(number);
-                } else if let Ok(asked) = serde_json::from_slice::<Vec<_>>(payload) {
-                    self.membership.on_asked(&asked, Instant::now());
                 }
                 continue;
             }
-            let own = self.keys.group_of(channel);
+            if channel == self.node_channel {
+                if let Some(message) = payload.strip_prefix(NODE_MESSAGE) {
+                    listener.on_node_message(message);
+                } else if let Ok(asked) = serde_json::from_slice::<Vec<_>>(payload) {
+                    membership.on_asked(&asked, Instant::now());
+                }
+                continue;
+            }
+            let own = commands.keys().group_of(channel);
             let Some(group) = own.or_else(|| channel.strip_prefix(GROUP_PREFIX)) else { continue };
             let event = if own.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
             match event {
                 Ok(event) if event.is_own() && event.kind() == INTERVAL => {
-                    self.listener.on_interval_started(group);
+                    listener.on_interval_started(group);
                 }
                 Ok(event) if event.is_own() && event.kind() == PRESENCE => {
                     let Some(change) = PresenceEvent::decode(&event) else { continue };
-                    if self.listener.is_full() {
-                        self.membership.on_skipped(group, Instant::now());
+                    if listener.is_full() {
+                        membership.on_skipped(group, Instant::now());
                         continue;
                     }
-                    let told = self.membership.on_event(group, change, Instant::now());
+                    let told = membership.on_event(group, change, Instant::now());
                     match groups.iter_mut().rev().find(|(name, _)| *name == group) {
                         Some((_, events)) => events.extend(told),
                         None if told.is_empty() => {}
@@ -280,16 +350,14 @@ impl Subscriber {
                 }
                 // A redaction is small, and is not repeated: it is delivered nevertheless, as is
                 // the removal of a log.
-                Ok(event)
-                    if self.listener.is_full() && event.redacts().is_none() && event.clears().is_none() =>
-                {
+                Ok(event) if listener.is_full() && event.redacts().is_none() && event.clears().is_none() => {
                     if event.position().is_none() && METRICS.dropped(DropReason::Overflow) == 0 {
                         warn!(
                             "node too slow for redis: events that are not logged are dropped \
                              (logged once, counted always)"
                         );
                     }
-                    self.follower.on_skipped(group, &event);
+                    follower.on_skipped(group, &event);
                 }
                 Ok(event) => match groups.iter_mut().rev().find(|(name, _)| *name == group) {
                     Some((_, events)) => events.push(event),
@@ -302,7 +370,21 @@ impl Subscriber {
             }
         }
         for (group, events) in groups {
-            self.follower.on_events(group, events);
+            follower.on_events(group, events);
+        }
+    }
+
+    fn on_presence(&self, group: &Group, events: Vec<Event>) {
+        self.context.follower.on_events(group.name(), events);
+    }
+
+    fn on_displaced(&self, channel: &str) {
+        let SubscriberContext { commands, follower, membership, .. } = &*self.context;
+        if channel == self.control_channel || channel == self.node_channel {
+            self.lose_node_channels();
+        } else if let Some(group) = commands.keys().group_of(channel).map(Group::new) {
+            membership.on_displaced(self.shard.id, &group);
+            follower.on_disconnected(|lost| *lost == group);
         }
     }
 }

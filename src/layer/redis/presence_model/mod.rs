@@ -28,6 +28,7 @@ use crate::layer::redis::member_view::Change;
 use crate::layer::redis::presence_model::node::{COMPARISON, Inbound, Outbound, SimNode, SimSocket, split};
 use crate::layer::redis::presence_model::redis::ModelRedis;
 use crate::layer::redis::seat_batch::{SeatReply, SeatStatus};
+use crate::layer::redis::shards::ShardId;
 use crate::seeds::search;
 use crate::wire::group::Group;
 
@@ -284,7 +285,7 @@ impl Simulation {
         }
         if !node.is_connected && now >= node.reconnects_at {
             node.is_connected = true;
-            node.membership.on_connected(now);
+            node.membership.on_connected(ShardId::default(), now);
         }
         node.membership.on_time(now);
         node.jobs.extend(node.membership.take_jobs());
@@ -303,15 +304,15 @@ impl Simulation {
         if !node.is_connected {
             return;
         }
-        let changes = node.membership.take_channel_changes(self.now);
+        let changes = node.membership.take_channel_changes(ShardId::default(), self.now);
         if !changes.unsubscribe.is_empty() {
             node.to_redis.push_back(Outbound::Unsubscribe(changes.unsubscribe));
         }
         if !changes.subscribe.is_empty() {
-            node.membership.on_subscribe_sent(&changes.subscribe);
+            node.membership.on_subscribe_sent(ShardId::default(), &changes.subscribe);
             node.to_redis.push_back(Outbound::Subscribe(changes.subscribe));
         }
-        for batch in node.membership.take_calls() {
+        for batch in node.membership.take_calls(ShardId::default()) {
             node.to_redis.extend(batch.calls.into_iter().map(Outbound::Seats));
         }
     }
@@ -373,7 +374,7 @@ impl Simulation {
         let (group, told) = match node.from_redis.pop_front() {
             None => return,
             Some(Inbound::Subscribed(groups)) => {
-                node.membership.on_located(&groups);
+                node.membership.on_located(ShardId::default(), &groups);
                 return;
             }
             Some(Inbound::Asked(asked)) => {
@@ -495,7 +496,7 @@ impl Simulation {
                 let node = &mut self.nodes[index];
                 if !node.is_connected {
                     node.is_connected = true;
-                    node.membership.on_connected(self.now);
+                    node.membership.on_connected(ShardId::default(), self.now);
                 }
                 node.membership.on_time(self.now);
                 self.send(index);

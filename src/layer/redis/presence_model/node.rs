@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use crate::layer::member;
 use crate::layer::redis::beat_watch::BeatWatch;
-use crate::layer::redis::command_queue::CommandQueue;
 use crate::layer::redis::job::Job;
 use crate::layer::redis::member_view::PresenceEvent;
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::seat_batch::{GroupCall, SeatReply};
 use crate::layer::redis::seat_id::SeatId;
+use crate::layer::redis::shards::{ShardId, Shards};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
 
@@ -79,7 +79,7 @@ impl SimNode {
     pub(super) fn new(number: usize, now: Instant) -> Self {
         let name = format!("node{number:04}");
         Self {
-            membership: LocalMembership::new(&name, Arc::new(CommandQueue::default())),
+            membership: LocalMembership::new(&name, Arc::new(Shards::for_test())),
             name,
             watch: BeatWatch::default(),
             is_connected: false,
@@ -132,7 +132,7 @@ impl SimNode {
         self.reconnects_at = reconnects_at;
         self.from_redis.clear();
         self.subscriptions.clear();
-        self.membership.on_disconnected();
+        self.membership.on_disconnected(ShardId::default());
     }
 
     /// Compares what sockets are sent with what they know.
