@@ -56,12 +56,27 @@ pub(crate) struct Metrics {
 }
 
 /// Figures that are asked for when they are shown.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Vitals {
     /// Whether the node can serve sockets.
     pub(crate) is_ready: bool,
-    /// Whether the node is subscribed, and whether it beats; `None` without Redis.
-    pub(crate) redis: Option<(bool, bool)>,
+    /// `None` without Redis.
+    pub(crate) redis: Option<RedisVitals>,
+}
+
+/// Figures of the node's use of Redis.
+#[derive(Clone, Debug)]
+pub(crate) struct RedisVitals {
+    /// Whether the node writes its heartbeat in time.
+    pub(crate) is_beating: bool,
+    /// The address of each shard's server, and whether the node is subscribed there. A single Redis
+    /// is one shard.
+    pub(crate) shards: Vec<(String, bool)>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ShardLabels {
+    shard: String,
 }
 
 /// The route of requests that match none.
@@ -172,12 +187,22 @@ impl Metrics {
             registry.register(name, help, gauge);
         };
         now("ready", "Whether this node can serve sockets, as /readyz says", vitals.is_ready);
-        if let Some((is_subscribed, is_beating)) = vitals.redis {
+        if let Some(RedisVitals { is_beating, shards }) = vitals.redis {
+            let is_subscribed = shards.iter().all(|(_, is_subscribed)| *is_subscribed);
             now("redis_up", "Whether this node is subscribed to its groups in Redis", is_subscribed);
             now(
                 "redis_heartbeat",
                 "Whether this node has written its heartbeat to Redis in time",
                 is_beating,
+            );
+            let up = Family::<ShardLabels, Gauge>::default();
+            for (shard, is_subscribed) in shards {
+                up.get_or_create(&ShardLabels { shard }).set(is_subscribed.into());
+            }
+            registry.register(
+                "redis_shard_up",
+                "Whether this node is subscribed to its groups at this server of Redis",
+                up,
             );
         }
         let build = Family::<VersionLabels, Gauge>::default();
@@ -326,16 +351,17 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
-    use super::{Metrics, MetricsFormat, Vitals};
+    use super::{Metrics, MetricsFormat, RedisVitals, Vitals};
 
     #[test]
     fn names_of_metrics_begin_with_the_application() {
         let metrics = Metrics::new();
         metrics.published.inc();
-        let vitals = Vitals { is_ready: true, redis: Some((true, false)) };
+        let redis = RedisVitals { is_beating: false, shards: vec![("10.0.0.1:6379".to_owned(), true)] };
+        let vitals = Vitals { is_ready: true, redis: Some(redis) };
         for format in [MetricsFormat::Prometheus, MetricsFormat::OpenMetrics] {
             let text = |name| {
-                let text = metrics.text(name, vitals, format);
+                let text = metrics.text(name, vitals.clone(), format);
                 text.split("# HELP process_").next().unwrap().to_owned()
             };
             let (echo, parlor) = (text("echo"), text("parlor"));

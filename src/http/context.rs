@@ -115,7 +115,7 @@ impl Context {
     /// Returns the metrics of this process in this format. Their names begin with the
     /// application's.
     pub fn metrics(&self, format: MetricsFormat) -> String {
-        let vitals = Vitals { is_ready: self.ready().is_ok(), redis: self.layer.redis_state() };
+        let vitals = Vitals { is_ready: self.ready().is_ok(), redis: self.layer.redis_vitals() };
         METRICS.text(self.config.name.as_str(), vitals, format)
     }
 

@@ -130,6 +130,7 @@ pub use self::step::{Change, Guard};
 pub use self::store::{Index, Store};
 use crate::config::redis_url::RedisUrl;
 use crate::layer::redis::layout::RenamedRecords;
+use crate::telemetry::RedisVitals;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
@@ -184,12 +185,11 @@ impl Layer {
         }
     }
 
-    /// Returns whether the node is subscribed in Redis, and whether it beats; `None`
-    /// without Redis.
-    pub(crate) fn redis_state(&self) -> Option<(bool, bool)> {
+    /// Returns the figures of the node's use of Redis; `None` without Redis.
+    pub(crate) fn redis_vitals(&self) -> Option<RedisVitals> {
         match self {
             Self::Memory(_) => None,
-            Self::Redis(layer) => Some(layer.state()),
+            Self::Redis(layer) => Some(layer.vitals()),
         }
     }
 

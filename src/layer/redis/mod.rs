@@ -95,7 +95,7 @@ use crate::layer::redis::shards::{Shard, Shards};
 use crate::layer::redis::store::RedisStore;
 use crate::layer::redis::subscriber::SubscriberContext;
 use crate::layer::shared_store::SharedStore;
-use crate::telemetry::Chain;
+use crate::telemetry::{Chain, RedisVitals};
 use crate::wire::group::Group;
 use crate::wire::time::now;
 
@@ -280,10 +280,11 @@ impl RedisLayer {
         self.shards.all().into_iter().filter_map(away).collect()
     }
 
-    /// Returns whether the node is subscribed at every shard, and whether it beats.
-    pub(super) fn state(&self) -> (bool, bool) {
-        let is_subscribed = self.shards.all().iter().all(|shard| *shard.is_subscribed.borrow());
-        (is_subscribed, *self.is_beating.borrow())
+    /// Returns the figures of the node's use of Redis.
+    pub(super) fn vitals(&self) -> RedisVitals {
+        let shards = self.shards.all();
+        let shards = shards.iter().map(|shard| (shard.place().text(), *shard.is_subscribed.borrow()));
+        RedisVitals { is_beating: *self.is_beating.borrow(), shards: shards.collect() }
     }
 
     /// Returns the time of the last proof that messages of this node reach it.
