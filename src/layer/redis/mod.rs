@@ -190,6 +190,7 @@ impl RedisLayer {
             membership: Arc::clone(&membership),
             decisions: Arc::clone(&decisions),
             listener,
+            node_channels: watch::Sender::new(None),
         };
         let watch = ShardWatch { context: Arc::new(context), scripts: Arc::clone(&scripts) };
         let mut tasks = JoinSet::new();

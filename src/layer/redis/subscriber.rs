@@ -23,7 +23,7 @@ use crate::layer::redis::layout::{self, RenamedRecords};
 use crate::layer::redis::member_view::PresenceEvent;
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::pipeline::{Encoders, Pipeline, PipelineListener, Pushed};
-use crate::layer::redis::shards::Shard;
+use crate::layer::redis::shards::{Shard, ShardId};
 use crate::telemetry::{Chain, DropReason, METRICS};
 use crate::wire::event::{Event, INTERVAL, PRESENCE};
 use crate::wire::group::Group;
@@ -56,6 +56,9 @@ pub(super) struct SubscriberContext {
     pub(super) membership: Arc<LocalMembership>,
     pub(super) decisions: Arc<DecisionLog>,
     pub(super) listener: Arc<dyn LayerListener>,
+    /// The shard whose subscriber has the channels of the whole node: that of decisions, and that
+    /// of messages of other nodes.
+    pub(super) node_channels: watch::Sender<Option<ShardId>>,
 }
 
 /// The subscriber of a shard.
@@ -67,9 +70,6 @@ pub(super) struct Subscriber {
     probe_channel: String,
     /// The number of the last probe that arrived.
     received_probe: watch::Sender<u64>,
-    /// Whether it is subscribed to the channels of the whole node: that of decisions, and that of
-    /// messages of other nodes. One shard has them.
-    has_node_channels: watch::Sender<bool>,
 }
 
 impl Subscriber {
@@ -80,7 +80,6 @@ impl Subscriber {
             node_channel: keys.node_channel(&context.node),
             probe_channel: keys.probe_channel(&context.node, shard.id.index()),
             received_probe: watch::Sender::new(0),
-            has_node_channels: watch::Sender::new(false),
             context,
             shard,
         }
@@ -237,14 +236,14 @@ impl Subscriber {
     /// Subscribes to the channels of the whole node if the shard has them, and applies what the
     /// node has missed there; else waits until another shard's subscriber has done so once.
     async fn subscribe_for_node(&self) -> Result<(), LayerError> {
-        let (decisions, shards) = (&self.context.decisions, self.context.commands.shards());
-        if shards.of_key(self.control_channel.as_bytes()).id != self.shard.id {
+        let SubscriberContext { commands, decisions, node_channels, .. } = &*self.context;
+        if commands.shards().of_key(self.control_channel.as_bytes()).id != self.shard.id {
             decisions.until_begun().await;
-        } else if !*self.has_node_channels.borrow() {
+        } else if *node_channels.borrow() != Some(self.shard.id) {
             let channels = vec![self.control_channel.clone(), self.node_channel.clone()];
             self.subscribe(self.kind(), channels, &[]).await?;
             decisions.catch_up().await?;
-            self.has_node_channels.send_replace(true);
+            node_channels.send_replace(Some(self.shard.id));
         }
         Ok(())
     }
@@ -252,18 +251,21 @@ impl Subscriber {
     /// Keeps the node in line with the log of decisions as long as this shard has its channel.
     /// Returns why the shard has to be connected to again.
     async fn follow_decisions(&self) -> &'static str {
-        let mut has_channels = self.has_node_channels.subscribe();
+        let mut holder = self.context.node_channels.subscribe();
+        let own = Some(self.shard.id);
         loop {
-            let _ = has_channels.wait_for(|has| *has).await; // the sender is this subscriber's own
+            let _ = holder.wait_for(|holder| *holder == own).await; // the sender is this node's own
             tokio::select! {
                 cause = self.context.decisions.follow() => return cause,
-                _ = has_channels.wait_for(|has| !*has) => {}
+                _ = holder.wait_for(|holder| *holder != own) => {}
             }
         }
     }
 
+    /// The channels of the whole node are lost, if this shard still had them.
     fn lose_node_channels(&self) {
-        if self.has_node_channels.send_replace(false) {
+        let holder = &self.context.node_channels;
+        if holder.send_if_modified(|holder| holder.take_if(|shard| *shard == self.shard.id).is_some()) {
             self.context.decisions.on_disconnected();
         }
     }
