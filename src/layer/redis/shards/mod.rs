@@ -176,6 +176,8 @@ impl Shards {
                 Err(error) => last = error,
             }
         }
+        let fault = best.is_none().then(|| last.clone());
+        self.known().iter().for_each(|shard| shard.place().set_fault(fault.clone()));
         let (epoch, entries) = best.ok_or(last)?;
         *self.epoch.lock() = epoch;
         self.others.lock().clear();

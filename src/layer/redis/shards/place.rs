@@ -1,8 +1,9 @@
 //! Where the connections of a shard lead.
 
-use parking_lot::Mutex;
-use redis::{ConnectionInfo, ErrorKind, RedisResult};
 use std::sync::Arc;
+
+use parking_lot::Mutex;
+use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult};
 
 use crate::config::redis_address::RedisAddress;
 use crate::layer::redis::dial;
@@ -12,11 +13,13 @@ pub(in crate::layer::redis) struct Place {
     address: Arc<RedisAddress>,
     /// The host and the port of the shard's master, by the Cluster's map.
     master: Mutex<Option<(String, u16)>>,
+    /// Why no node has returned that map.
+    fault: Mutex<Option<RedisError>>,
 }
 
 impl Place {
     pub(super) fn new(address: Arc<RedisAddress>) -> Self {
-        Self { address, master: Mutex::default() }
+        Self { address, master: Mutex::default(), fault: Mutex::default() }
     }
 
     /// Returns the address of the whole.
@@ -40,8 +43,13 @@ impl Place {
         if !self.address.is_cluster() {
             return dial::current_server(&self.address).await;
         }
-        self.master_of_shard()
-            .ok_or_else(|| (ErrorKind::Io, "no node of the Cluster names a master of this shard").into())
+        let unknown = || (ErrorKind::Io, "the Cluster names no master of this shard").into();
+        self.master_of_shard().ok_or_else(|| self.fault.lock().clone().unwrap_or_else(unknown))
+    }
+
+    /// Sets why no node has returned the map.
+    pub(super) fn set_fault(&self, fault: Option<RedisError>) {
+        *self.fault.lock() = fault;
     }
 
     pub(super) fn master_of_shard(&self) -> Option<ConnectionInfo> {
