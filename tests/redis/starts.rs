@@ -21,7 +21,12 @@ fn has(text: &str, words: &[&str]) {
 #[tokio::test]
 async fn a_start_at_a_server_of_another_kind_names_it() {
     let cluster = Redis::with(&["--cluster-enabled", "yes"]).await;
-    has(&line(&cluster.url(), 2).await, &["Redis Cluster", "not supported"]);
+    has(&line(&cluster.url(), 2).await, &["a node of a Redis Cluster", "redis+cluster://"]);
+    let single = Redis::start().await;
+    has(
+        &line(&single.url().replace("redis://", "redis+cluster://"), 2).await,
+        &["not a node of a Cluster", "redis://host:port"],
+    );
     let sentinels = SentinelCluster::start().await;
     has(&line(&sentinels.url_of_a_sentinel(), 2).await, &["Sentinel", "redis+sentinel://"]);
     let node = Node::alone().await;

@@ -119,8 +119,11 @@ impl Commands {
         &self,
         calls: &[ScriptCall<'_>],
     ) -> Result<Vec<Result<T, LayerError>>, LayerError> {
-        let requests: Vec<Request<'_>> = calls.iter().map(Request::Script).collect();
-        Ok(self.replies(&requests).await?.into_iter().map(read).collect())
+        let Some((first, others)) = calls.split_first() else { return Ok(Vec::new()) };
+        // By itself: a server that does not know the script refuses one call instead of all.
+        let first = self.send(Lane::Shared, &Request::Script(first)).await;
+        let others: Vec<Request<'_>> = others.iter().map(Request::Script).collect();
+        Ok(std::iter::once(first).chain(self.replies(&others).await?).map(read).collect())
     }
 
     pub(super) async fn script<T: FromRedisValue>(&self, call: &ScriptCall<'_>) -> Result<T, LayerError> {
