@@ -181,29 +181,15 @@ impl Metrics {
     /// Returns the metrics under names that begin with `prefix`.
     fn registry(&self, prefix: &str, vitals: Vitals) -> Registry {
         let mut registry = Registry::with_prefix(prefix);
-        let mut now = |name: &str, help: &str, is: bool| {
-            let gauge: Gauge = Gauge::default();
-            gauge.set(is.into());
-            registry.register(name, help, gauge);
-        };
-        now("ready", "Whether this node can serve sockets, as /readyz says", vitals.is_ready);
-        if let Some(RedisVitals { is_beating, shards }) = vitals.redis {
-            let is_subscribed = shards.iter().all(|(_, is_subscribed)| *is_subscribed);
-            now("redis_up", "Whether this node is subscribed to its groups in Redis", is_subscribed);
-            now(
-                "redis_heartbeat",
-                "Whether this node has written its heartbeat to Redis in time",
-                is_beating,
-            );
-            let up = Family::<ShardLabels, Gauge>::default();
-            for (shard, is_subscribed) in shards {
-                up.get_or_create(&ShardLabels { shard }).set(is_subscribed.into());
-            }
-            registry.register(
-                "redis_shard_up",
-                "Whether this node is subscribed to its groups at this server of Redis",
-                up,
-            );
+        let is_ready = vitals.is_ready;
+        register_state(
+            &mut registry,
+            "ready",
+            "Whether this node can serve sockets, as /readyz says",
+            is_ready,
+        );
+        if let Some(redis) = vitals.redis {
+            register_redis(&mut registry, redis);
         }
         let build = Family::<VersionLabels, Gauge>::default();
         build.get_or_create(&VersionLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
@@ -347,6 +333,27 @@ impl Metrics {
         encoded.expect("writing to a String cannot fail");
         format.convert(text)
     }
+}
+
+/// Registers whether something is so.
+fn register_state(registry: &mut Registry, name: &str, help: &str, is: bool) {
+    let gauge: Gauge = Gauge::default();
+    gauge.set(is.into());
+    registry.register(name, help, gauge);
+}
+
+/// Registers the figures of the node's use of Redis.
+fn register_redis(registry: &mut Registry, RedisVitals { is_beating, shards }: RedisVitals) {
+    let is_up = shards.iter().all(|(_, is_subscribed)| *is_subscribed);
+    register_state(registry, "redis_up", "Whether this node is subscribed to its groups in Redis", is_up);
+    let up = Family::<ShardLabels, Gauge>::default();
+    for (shard, is_subscribed) in shards {
+        up.get_or_create(&ShardLabels { shard }).set(is_subscribed.into());
+    }
+    let help = "Whether this node is subscribed to its groups at this server of Redis";
+    registry.register("redis_shard_up", help, up);
+    let help = "Whether this node has written its heartbeat to Redis in time";
+    register_state(registry, "redis_heartbeat", help, is_beating);
 }
 
 #[cfg(test)]
