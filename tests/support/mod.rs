@@ -39,6 +39,7 @@ pub mod process_tree;
 pub mod program;
 pub mod python;
 pub mod redis;
+pub mod redis_cluster;
 pub mod redis_monitor;
 pub mod redis_proxy;
 pub mod redis_snapshot;

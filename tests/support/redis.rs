@@ -95,9 +95,8 @@ impl Redis {
 
     async fn start_first(settings: &[&str], has_own_clock: bool) -> Self {
         for _ in 0..10 {
-            let mut redis = Self::reserve();
-            redis.has_own_clock = has_own_clock;
-            redis.settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+            let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
+            let mut redis = Self { has_own_clock, ..Self::reserve_with(settings) };
             if redis.try_start().await {
                 return redis;
             }
@@ -105,17 +104,25 @@ impl Redis {
         panic!("ten free ports were lost, or redis-server does not start");
     }
 
-    /// Reserves a port without a server, below the range of outgoing connections so that it stays
-    /// free.
+    /// Reserves a port without a server.
     pub fn reserve() -> Self {
-        let ports =
-            (0..).map(|n| 20_000 + u16::try_from(RandomState::new().hash_one(n) % 10_000).unwrap_or(0));
-        let port = ports
-            .take(100)
-            .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-            .expect("a free port");
         let directory = tempfile::tempdir().expect("a temporary directory");
-        Self { port, process: None, directory, settings: Vec::new(), has_own_clock: false }
+        Self { port: free_port(), process: None, directory, settings: Vec::new(), has_own_clock: false }
+    }
+
+    /// Reserves a port for a server with these settings.
+    pub fn reserve_with(settings: Vec<String>) -> Self {
+        Self { settings, ..Self::reserve() }
+    }
+
+    /// The directory of its files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Whether it was started and not killed since.
+    pub fn is_started(&self) -> bool {
+        self.process.is_some()
     }
 
     /// Starts the server at its port, empty: without persistence no data outlives the process.
@@ -124,7 +131,8 @@ impl Redis {
             .await;
     }
 
-    async fn try_start(&mut self) -> bool {
+    /// Starts the server, unless another program has taken its port.
+    pub async fn try_start(&mut self) -> bool {
         let mut command = Command::new("redis-server");
         command.args([
             "--port",
@@ -229,7 +237,8 @@ impl Redis {
         redis::Client::open(self.url())?.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    async fn try_query<T: FromRedisValue>(&self, command: &[impl ToRedisArgs]) -> redis::RedisResult<T> {
+    /// Sends one command on a new connection.
+    pub async fn try_query<T: FromRedisValue>(&self, command: &[impl ToRedisArgs]) -> redis::RedisResult<T> {
         let mut connection = self.connection().await?;
         let mut request = redis::Cmd::new();
         request.arg(command);
@@ -387,6 +396,14 @@ impl Redis {
         receiver.subscribe(channel).await.expect("SUBSCRIBE");
         Subscription(receiver)
     }
+}
+
+/// A port that no program listens on now, below the range of outgoing connections so that it stays
+/// free.
+pub fn free_port() -> u16 {
+    let ports = (0..).map(|n| 20_000 + u16::try_from(RandomState::new().hash_one(n) % 10_000).unwrap_or(0));
+    let port = ports.take(100).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    port.expect("a free port")
 }
 
 /// The lengths of all files in a directory and those in it.
