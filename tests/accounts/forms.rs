@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::handshake::{Handshake, V1};
 use crate::support::http::{Request, Response};
 use crate::support::node::Node;
@@ -177,7 +177,7 @@ async fn a_ticket_opens_one_socket_as_its_account(layer: LayerKind) {
     assert_eq!(guest.send(deployment.first(), asking).await.status, 401, "guests have no tickets");
 }
 
-on_both_layers! {
+on_every_layer! {
     a_session_is_valid_on_every_node_until_log_out
     a_wrong_password_and_an_unknown_name_have_one_error
     a_rejected_sign_up_names_the_mistake

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::api_client::{ApiClient, site};
 use crate::support::cli::command;
 use crate::support::connection::Connection;
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::http::{Request, Response};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
@@ -253,7 +253,7 @@ async fn a_disconnect_is_written_to_the_audit_log() {
     audited(&redis, "#billing", "disconnect", "0123456789abcdef: lobby").await;
 }
 
-on_both_layers! {
+on_every_layer! {
     the_api_rejects_missing_and_invalid_keys
     rejections_before_a_handler_are_problem_documents_too
     a_body_of_another_type_or_shape_is_rejected

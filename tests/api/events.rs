@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::access::problem;
 use crate::support::api_client::site;
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::payload::unpacked;
 use crate::support::tutorial_client::TutorialClient;
 use crate::support::v1_client::V1Client;
@@ -32,7 +32,7 @@ async fn an_event_is_delivered_live_and_not_logged(layer: LayerKind) {
 #[tokio::test]
 async fn django_receives_an_event_with_its_senders_name() {
     let (deployment, api) = site(LayerKind::Redis).await;
-    let mut django = deployment.redis.as_ref().expect("a Redis").subscribe("asgi__group__prices").await;
+    let mut django = deployment.redis().subscribe("asgi__group__prices").await;
     let event = json!({ "type": "price.changed", "item": "tea", "price": "4.20" });
     assert_eq!(api.post("/api/groups/prices/events", &event).send(deployment.first()).await.status, 202);
     let mut members = unpacked(&django.next_payload().await);
@@ -122,7 +122,7 @@ async fn the_api_starts_and_stops_a_push_stream(layer: LayerKind) {
     page.receives_nothing_for(Duration::from_secs(3)).await;
 }
 
-on_both_layers! {
+on_every_layer! {
     an_event_is_delivered_live_and_not_logged
     an_event_cannot_forge_its_sender_or_a_server_event
     a_user_is_disconnected_from_every_room

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::access::problem;
 use crate::support::api_client::{ApiClient, site};
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::http::Response;
 use crate::support::node::Node;
 use crate::support::v1_client::{V1Client, id_of};
@@ -137,7 +137,7 @@ async fn a_page_of_history_is_bounded_and_says_whether_more_follows(layer: Layer
     assert_eq!(oldest["messages"][0]["prev"], Value::Null, "the oldest are kept");
 }
 
-on_both_layers! {
+on_every_layer! {
     all_members_receive_the_message_and_its_sender
     one_idempotency_key_publishes_once_on_any_node
     a_malformed_idempotency_key_is_rejected

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::access::problem;
 use crate::support::api_client::{ApiClient, site};
 use crate::support::crowd::Crowd;
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::tutorial_client::TutorialClient;
@@ -123,7 +123,7 @@ async fn a_rate_limited_broadcast_names_the_rooms_it_did_not_reach() {
     assert_eq!(other.post("/api/rooms/a/messages", &hi).send(&node).await.status, 201);
 }
 
-on_both_layers! {
+on_every_layer! {
     rooms_are_listed_while_they_have_members
     members_are_listed_by_id_and_name
     large_rooms_are_counted_and_not_listed

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::centrifugo::{CentrifugoClient, deployment, plan, token};
 use crate::support::cli::operator;
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::redis::Redis;
 use crate::support::redis_proxy::RedisProxy;
 use crate::support::rooms_client::RoomsClient;
@@ -256,7 +256,7 @@ async fn a_user_is_the_same_in_messages_presence_and_names_of_channels(layer: La
     }
 }
 
-on_both_layers! {
+on_every_layer! {
     a_user_is_the_same_in_messages_presence_and_names_of_channels
     a_message_is_read_on_every_wire
     a_room_that_a_client_may_not_enter_is_no_channel

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::body_stream::BodyStream;
 use crate::support::centrifugo::{CentrifugoClient, deployment, plan, token_of};
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
@@ -130,7 +130,7 @@ async fn few_bytes_wait_for_a_stream_that_does_not_read() {
     }
 }
 
-on_both_layers! {
+on_every_layer! {
     many_answers_at_once_reach_a_stream_that_reads
     a_stream_whose_client_has_gone_leaves_at_once
     commands_reach_their_connection_from_any_node

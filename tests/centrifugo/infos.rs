@@ -9,7 +9,7 @@ use tokio_centrifuge::config::Protocol;
 use tokio_centrifuge::protocol::{Command, PresenceRequest, Reply};
 
 use crate::support::centrifugo::{CentrifugoClient, deployment, plan, token};
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::encoded_client::EncodedClient;
 use crate::support::program::Program;
 use crate::support::redis::Redis;
@@ -126,7 +126,7 @@ async fn an_info_has_a_bound(layer: LayerKind) {
     }
 }
 
-on_both_layers! {
+on_every_layer! {
     infos_are_in_presence_joins_leaves_and_publications
     an_info_is_replaced_with_the_token
     an_info_has_a_bound

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::centrifugo::{deployment, plan, token};
 use crate::support::cli::key;
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::nginx::Nginx;
 use crate::support::process_tree::ProcessTree;
 use crate::support::python::{installed, program};
@@ -35,7 +35,7 @@ async fn the_tests_of_the_python_client_pass(layer: LayerKind) {
     run_python_suite(deployment.first().address()).await;
 }
 
-on_both_layers! {
+on_every_layer! {
     the_tests_of_the_python_client_pass
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::centrifugo::{CentrifugoClient, deployment, plan};
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::process::Signal;
 use crate::support::redis::Redis;
 use crate::support::wait::{PATIENCE, holds, until};
@@ -118,7 +118,7 @@ async fn history_is_read_by_offset_in_both_directions(layer: LayerKind) {
     assert_eq!(offsets, [3, 4]);
 }
 
-on_both_layers! {
+on_every_layer! {
     what_was_missed_follows_once_and_in_order
     a_position_that_is_lost_is_said_to_be
     history_is_read_by_offset_in_both_directions

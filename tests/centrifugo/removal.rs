@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::support::api_client::site;
 use crate::support::centrifugo::CentrifugoClient;
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::handshake::Handshake;
 use crate::support::rooms_client::RoomsClient;
 use crate::support::v1_client::V1Client;
@@ -49,6 +49,6 @@ async fn a_removed_history_is_gone_and_no_position_in_it_is_recovered(layer: Lay
     assert_eq!(eve.texts("hall", 1).await, ["still here"]);
 }
 
-on_both_layers! {
+on_every_layer! {
     a_removed_history_is_gone_and_no_position_in_it_is_recovered
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::body_stream::BodyStream;
 use crate::support::centrifugo::{CentrifugoClient, deployment, plan, token, token_of};
-use crate::support::deployment::{LayerKind, on_both_layers};
+use crate::support::deployment::{LayerKind, on_every_layer};
 use crate::support::http::Request;
 use crate::support::node::Node;
 
@@ -69,7 +69,7 @@ async fn a_client_receives_bare_pushes_of_the_channel_of_its_own(layer: LayerKin
     assert_eq!(stream.next(|push| push["pub"].is_object()).await["pub"]["data"], "missed");
 }
 
-on_both_layers! {
+on_every_layer! {
     a_client_receives_bare_pushes_of_the_channel_of_its_own
 }
 

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::handshake::Handshake;
 use crate::support::metrics::metric;
 use crate::support::v1_client::{V1Client, assert_chain, id_of, texts_of};
@@ -173,7 +173,7 @@ async fn published_and_acked_messages_are_counted(layer: LayerKind) {
     assert_eq!(metric(deployment.first(), "parlor_duplicates_total").await, 0);
 }
 
-on_both_layers! {
+on_every_layer! {
     an_ack_carries_the_id_of_the_delivered_message
     a_resent_message_is_acked_again_and_delivered_once
     two_immediate_copies_of_a_message_are_delivered_once

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::handshake::Handshake;
 use crate::support::node::Node;
 use crate::support::v1_client::{V1Client, assert_chain, fresh_id, id_of};
@@ -40,7 +40,7 @@ async fn a_log_keeps_its_newest_bytes(layer: LayerKind) {
     assert!((LOG_BYTES * 9 / 10 - 60_000..LOG_BYTES).contains(&bytes), "{bytes} bytes are kept");
 }
 
-on_both_layers! {
+on_every_layer! {
     a_log_keeps_its_newest_bytes
 }
 

@@ -4,7 +4,7 @@ use rmpv::Value as Packed;
 use serde_json::{Value, json};
 
 use crate::support::api_client::site;
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::event_stream::EventStream;
 use crate::support::handshake::Handshake;
 use crate::support::http::Request;
@@ -102,7 +102,7 @@ async fn the_api_takes_and_returns_data(layer: LayerKind) {
     }
 }
 
-on_both_layers! {
+on_every_layer! {
     data_is_delivered_byte_for_byte
     data_over_the_limit_is_refused
     the_api_takes_and_returns_data

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::v1_client::{V1Client, assert_chain, fresh_id, id_of};
 
 /// Requests history with these members; returns the messages and whether more follow.
@@ -97,7 +97,7 @@ async fn every_member_sees_one_chain_of_messages(layer: LayerKind) {
     }
 }
 
-on_both_layers! {
+on_every_layer! {
     history_is_read_page_by_page
     history_defaults_to_the_newest_fifty
     history_ends_with_the_log

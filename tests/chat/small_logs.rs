@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::support::api_client::ApiClient;
 use crate::support::centrifugo::CentrifugoClient;
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::event_stream::EventStream;
 use crate::support::handshake::Handshake;
 use crate::support::node::Node;
@@ -88,7 +88,7 @@ async fn positions_are_recovered_as_far_as_the_log_keeps(layer: LayerKind) {
     }
 }
 
-on_both_layers! {
+on_every_layer! {
     answers_have_as_many_messages_as_the_log_keeps
     positions_are_recovered_as_far_as_the_log_keeps
 }

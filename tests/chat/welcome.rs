@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::handshake::{Handshake, V1};
 use crate::support::http::Request;
 use crate::support::node::Node;
@@ -160,7 +160,7 @@ async fn the_subprotocol_is_one_of_those_offered(layer: LayerKind) {
     }
 }
 
-on_both_layers! {
+on_every_layer! {
     the_welcome_names_the_room_and_its_members
     a_cookie_identifies_one_user_and_no_cookie_a_new_one
     a_join_returns_the_requested_amount_of_history

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::event_stream::messages;
 use crate::support::http::Request;
 use crate::support::user::User;
@@ -81,7 +81,7 @@ async fn a_direct_message_needs_two_different_accounts(layer: LayerKind) {
     assert_eq!((list.status, list.header("location")), (303, Some("/accounts/login/?next=%2Fdm%2F")));
 }
 
-on_both_layers! {
+on_every_layer! {
     two_users_on_two_nodes_exchange_direct_messages
     a_direct_message_needs_two_different_accounts
 }

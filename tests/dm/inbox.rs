@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::event_stream::messages;
 use crate::support::handshake::V1;
 use crate::support::http::{Request, Response};
@@ -150,7 +150,7 @@ async fn a_message_is_acknowledged_though_it_cannot_be_counted_yet() {
     assert_eq!(unread(&mut home).await, (json!("ann"), json!(1)), "it is counted later");
 }
 
-on_both_layers! {
+on_every_layer! {
     counts_are_of_the_others_messages_that_were_not_read
     unread_counts_reach_every_socket_and_clear_when_read
     an_inbox_requires_an_account_and_is_read_only

@@ -1,4 +1,4 @@
-//! The clauses of the layer's contract (see the documentation of `parlor::layer`), on both layers.
+//! The clauses of the layer's contract (see the documentation of `parlor::layer`), on all layers.
 //!
 //! Any other implementation of the layer has to pass this suite.
 
@@ -63,7 +63,7 @@ async fn a_group_without_local_members_is_unsubscribed(peers: LayerNodes) {
         node.wait_for_members(&left, 0).await;
     }
     if let Some(redis) = &peers.redis {
-        redis.wait_for_subscribers("asgi__group__left", 0).await;
+        redis.wait_until_unsubscribed("left").await;
     }
     peers.nodes[0].publish(&left, "without members").await;
     last(&peers, &kept, 0).await;

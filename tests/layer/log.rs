@@ -151,7 +151,7 @@ async fn appended_events_survive_lost_subscriptions_once_and_in_order(peers: Lay
     for n in 0..=LAST {
         peers.nodes[0].append(&group, &n.to_string(), Some(&n.to_string())).await;
         if let (Some(redis), 50) = (&peers.redis, n % 100) {
-            redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+            redis.kill_subscribers().await;
         }
     }
     for node in &peers.nodes {

@@ -1,4 +1,4 @@
-//! The clauses of the store's contract (see `layer::store`), on both layers.
+//! The clauses of the store's contract (see `layer::store`), on all layers.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use crate::support::cli::operator;
 use crate::support::cluster::Cluster;
 use crate::support::connection::Connection;
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::handshake::Handshake;
 use crate::support::http::Request;
 use crate::support::node::Node;
@@ -203,7 +203,7 @@ async fn a_node_without_sockets_stops_at_once(layer: LayerKind) {
     assert_eq!(deployment.nodes[0].exit(PATIENCE).await.code(), Some(0));
 }
 
-on_both_layers! {
+on_every_layer! {
     each_socket_is_served_until_its_own_bye_delay
     a_tutorial_socket_receives_until_its_1012_within_the_drain
     a_draining_node_rejects_sockets_and_serves_all_else

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::event_stream::messages;
 use crate::support::handshake::Handshake;
 use crate::support::node::Node;
@@ -157,7 +157,7 @@ async fn half_a_character_is_published_as_the_replacement_character(layer: Layer
     assert_eq!(ann.receive_texts(3).await, texts);
 }
 
-on_both_layers! {
+on_every_layer! {
     a_malformed_frame_is_an_error_and_the_socket_stays_open
     an_unknown_type_is_an_error
     a_malformed_client_id_is_an_error

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::handshake::Handshake;
 use crate::support::metrics::metric;
 use crate::support::node::Node;
@@ -261,7 +261,7 @@ async fn joins_are_answered_while_another_room_catches_up(layer: LayerKind) {
     }
 }
 
-on_both_layers! {
+on_every_layer! {
     joins_are_answered_while_another_room_catches_up
     each_room_has_its_welcome_and_its_frames
     a_refused_join_disturbs_no_other_room

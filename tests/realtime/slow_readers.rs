@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::connection::Connection;
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::frame::{CLOSE, TEXT};
 use crate::support::handshake::Handshake;
 use crate::support::metrics::{metric, wait_for_metric};
@@ -128,7 +128,7 @@ async fn a_long_history_is_paged_through_a_small_outbox(layer: LayerKind) {
     assert_eq!(metric(deployment.last(), TOO_SLOW).await, 0);
 }
 
-on_both_layers! {
+on_every_layer! {
     a_closed_slow_reader_catches_up_in_order
     too_many_queued_messages_close_a_reader
     a_long_history_is_paged_through_a_small_outbox

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::event_stream::{EventStream, messages, post, stream_of};
 use crate::support::handshake::guest_cookie;
 use crate::support::http::Request;
@@ -228,7 +228,7 @@ async fn invalid_rooms_and_parameters_are_rejected(layer: LayerKind) {
     }
 }
 
-on_both_layers! {
+on_every_layer! {
     a_stream_carries_the_frames_of_the_room
     a_stream_resumes_after_the_last_event_id_on_any_node
     a_reader_that_resumes_under_load_misses_nothing

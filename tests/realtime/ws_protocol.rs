@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rmpv::Value as Packed;
 use serde_json::{Value, json};
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::handshake::Handshake;
 use crate::support::http::Request;
 use crate::support::node::Node;
@@ -63,7 +63,7 @@ async fn a_push_line_is_a_frame_of_its_own(layer: LayerKind) {
     assert_eq!(line, json!({ "type": "push", "room": "lobby", "text": plain.receive().await }));
 }
 
-on_both_layers! {
+on_every_layer! {
     tutorial_and_v1_sockets_share_a_room
     a_tutorial_socket_has_no_history
     a_push_line_is_a_frame_of_its_own

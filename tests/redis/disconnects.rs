@@ -80,7 +80,7 @@ clauses! {
 #[tokio::test]
 async fn a_reconnected_node_learns_it_may_have_missed_commands() {
     let peers = LayerNodes::on_redis().await;
-    let redis = peers.redis.as_ref().expect("a Redis");
+    let redis = peers.redis();
     let before: Vec<usize> = peers.nodes.iter().map(LayerNode::recoveries).collect();
     redis.query::<i64>(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     for (node, before) in peers.nodes.iter().zip(before) {
@@ -219,7 +219,7 @@ async fn instructions_leave_disconnects_in_the_log_for_a_node_that_was_away() {
 #[tokio::test]
 async fn a_node_asks_every_connection_again_once_its_position_is_lost() {
     let peers = LayerNodes::on_redis().await;
-    let redis = peers.redis.as_ref().expect("a Redis");
+    let redis = peers.redis();
     let foreign = ["XADD", CONTROL_LOG, "*", "of", "another program"];
     for (count, loss) in (2..).zip([&["DEL", CONTROL_LOG][..], &["FLUSHALL"], &foreign]) {
         redis.query::<::redis::Value>(loss).await;

@@ -157,7 +157,7 @@ async fn backfill_after_a_redaction_has_no_text() {
 #[tokio::test]
 async fn redactions_are_kept_as_long_as_the_log() {
     let peers = LayerNodes::on_redis().await;
-    let (redis, node) = (peers.redis.as_ref().expect("a Redis"), &peers.nodes[0]);
+    let (redis, node) = (peers.redis(), &peers.nodes[0]);
     let ids = log(node, "abc").await;
     assert!(!redis.exists(SET).await, "nothing is there while nothing is redacted");
     for id in &ids[..2] {
@@ -183,7 +183,7 @@ async fn redactions_are_kept_as_long_as_the_log() {
 #[tokio::test]
 async fn a_failover_does_not_restore_a_redacted_text() {
     let peers = LayerNodes::on_redis().await;
-    let redis = peers.redis.as_ref().expect("a Redis");
+    let redis = peers.redis();
     for node in &peers.nodes {
         node.enter(&lobby(), "ann").await;
     }

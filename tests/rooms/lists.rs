@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use crate::support::access_fixture::invite;
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::node::Node;
 use crate::support::operator_site::OperatorSite;
 use crate::support::redis::Redis;
@@ -40,7 +40,7 @@ async fn an_invitation_is_seen_by_a_user_who_looks_meanwhile(layer: LayerKind) {
     }
 }
 
-on_both_layers! {
+on_every_layer! {
     an_invitation_is_seen_by_a_user_who_looks_meanwhile
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::handshake::Handshake;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
@@ -169,7 +169,7 @@ async fn above_200_members_only_the_count_is_sent(layer: LayerKind) {
     .await;
     if let Some(redis) = &deployment.redis {
         until(PATIENCE, "200 users", async || {
-            let users = redis.seats("chat_lobby").await.len();
+            let users = redis.server_of("chat_lobby").await.seats("chat_lobby").await.len();
             holds(users == 200, || users.to_string())
         })
         .await;
@@ -243,7 +243,7 @@ async fn typing_is_broadcast_at_a_limited_rate(layer: LayerKind) {
     late.receives_none_of(&["typing", "message"], Duration::from_millis(300)).await;
 }
 
-on_both_layers! {
+on_every_layer! {
     two_tabs_are_one_user_that_joins_and_leaves_once
     a_reload_is_not_a_departure
     a_member_counts_until_the_leave_grace_ends

@@ -1,6 +1,6 @@
 //! Private rooms: invitations by name or by link, and the removal of members.
 
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::http::Response;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
@@ -274,7 +274,7 @@ async fn no_user_takes_the_name_of_a_room_in_a_namespace() {
     assert_eq!(bob.get(&node, "/chat/news:today/").await.status, 200);
 }
 
-on_both_layers! {
+on_every_layer! {
     an_invitation_by_name_counts_once_it_is_accepted
     one_owner_fills_no_list_of_invitations
     a_public_name_of_the_settings_cannot_be_claimed

@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 
 use crate::support::access_fixture::invite;
-use crate::support::deployment::{Deployment, LayerKind, on_both_layers};
+use crate::support::deployment::{Deployment, LayerKind, on_every_layer};
 use crate::support::node::Node;
 use crate::support::operator_site::OperatorSite;
 use crate::support::redis::Redis;
@@ -138,7 +138,7 @@ async fn one_owner_has_five_invitations_of_a_user_at_most(layer: LayerKind) {
     assert_eq!(ann.post(deployment.first(), MEMBERS, &invite).await.status, 303, "another owner");
 }
 
-on_both_layers! {
+on_every_layer! {
     one_owner_has_five_invitations_of_a_user_at_most
     a_removed_member_is_not_in_again_by_an_old_link
     joining_and_leaving_at_once_leave_one_truth

@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
+use super::backend::Backend;
 use super::cli::key;
 use super::deployment::{Deployment, LayerKind};
 use super::http::Request;
 use super::node::Node;
-use super::redis::Redis;
 use super::user::{CSRF, User, password};
 
 const OPERATOR: &str = "operator";
@@ -28,7 +28,7 @@ impl ApiClient {
     }
 
     /// With a new key that has these scopes, as in `publish,read`.
-    pub async fn with_key(redis: &Redis, name: &str, scopes: &str) -> Self {
+    pub async fn with_key(redis: &impl Backend, name: &str, scopes: &str) -> Self {
         let key = key(redis, name, scopes).await;
         Self { name: format!("#{name}"), ..Self::with_bearer(&key) }
     }
@@ -63,7 +63,7 @@ impl ApiClient {
 
 /// Starts a deployment and a client with every permission.
 pub async fn site(layer: LayerKind) -> (Deployment, ApiClient) {
-    if layer == LayerKind::Redis {
+    if layer != LayerKind::Memory {
         let deployment = Deployment::start(layer).await;
         let redis = deployment.redis.as_ref().expect("a Redis");
         let api = ApiClient::with_key(redis, "billing", "publish,read,disconnect").await;

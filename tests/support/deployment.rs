@@ -1,7 +1,9 @@
-//! Nodes on one of the two layers, for tests that hold on both.
+//! Nodes on one of the layers, for tests that hold on all of them.
 
+use super::backend::AnyRedis;
 use super::node::{Node, Plan};
 use super::redis::Redis;
+use super::redis_cluster::RedisCluster;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayerKind {
@@ -9,12 +11,14 @@ pub enum LayerKind {
     Memory,
     /// Two nodes on one Redis.
     Redis,
+    /// Two nodes on a Redis Cluster.
+    Cluster,
 }
 
 pub struct Deployment {
     pub nodes: Vec<Node>,
     /// The nodes' Redis, if they have one.
-    pub redis: Option<Redis>,
+    pub redis: Option<AnyRedis>,
 }
 
 impl Deployment {
@@ -31,12 +35,21 @@ impl Deployment {
     pub async fn of(layer: LayerKind, plan: &Plan) -> Self {
         match layer {
             LayerKind::Memory => Self { nodes: vec![plan.start().await], redis: None },
-            LayerKind::Redis => {
-                let redis = Redis::start().await;
-                let plan = plan.clone().redis(&redis);
-                Self { nodes: vec![plan.start().await, plan.start().await], redis: Some(redis) }
+            LayerKind::Redis => Self::on(AnyRedis::Single(Redis::start().await), plan).await,
+            LayerKind::Cluster => {
+                Self::on(AnyRedis::Cluster(Box::new(RedisCluster::start().await)), plan).await
             }
         }
+    }
+
+    async fn on(redis: AnyRedis, plan: &Plan) -> Self {
+        let plan = plan.clone().redis(&redis);
+        Self { nodes: vec![plan.start().await, plan.start().await], redis: Some(redis) }
+    }
+
+    /// The single Redis of the nodes.
+    pub fn redis(&self) -> &Redis {
+        self.redis.as_ref().expect("a Redis").single()
     }
 
     pub fn first(&self) -> &Node {
@@ -50,7 +63,7 @@ impl Deployment {
 }
 
 /// Makes a test for each layer of each function that takes a [`LayerKind`].
-macro_rules! on_both_layers {
+macro_rules! on_every_layer {
     ($($clause:ident)*) => {
         mod memory {
             $(#[tokio::test] async fn $clause() {
@@ -62,6 +75,11 @@ macro_rules! on_both_layers {
                 super::$clause(crate::support::deployment::LayerKind::Redis).await;
             })*
         }
+        mod cluster {
+            $(#[tokio::test] async fn $clause() {
+                super::$clause(crate::support::deployment::LayerKind::Cluster).await;
+            })*
+        }
     };
 }
-pub(crate) use on_both_layers;
+pub(crate) use on_every_layer;

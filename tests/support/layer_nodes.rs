@@ -1,4 +1,4 @@
-//! The layer without sockets: one node on memory, or two on Redis.
+//! The layer without sockets: one node on memory, or two on Redis or on a Redis Cluster.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,12 +11,14 @@ use parlor::{
     Layer, LayerError, LayerListener, NodeFigures, Presence, REDACTED, Retention,
 };
 
+use super::backend::{AnyRedis, Backend};
 use super::redis::Redis;
+use super::redis_cluster::RedisCluster;
 use super::wait::{PATIENCE, holds, seconds, until};
 
 pub struct LayerNodes {
     pub nodes: Vec<LayerNode>,
-    pub redis: Option<Redis>,
+    pub redis: Option<AnyRedis>,
 }
 
 pub struct LayerNode {
@@ -88,12 +90,24 @@ impl LayerNodes {
     }
 
     pub async fn on_redis() -> Self {
-        let redis = Redis::start().await;
+        Self::on(AnyRedis::Single(Redis::start().await)).await
+    }
+
+    pub async fn on_cluster() -> Self {
+        Self::on(AnyRedis::Cluster(Box::new(RedisCluster::start().await))).await
+    }
+
+    async fn on(redis: AnyRedis) -> Self {
         let mut nodes = Vec::new();
         for _ in 0..2 {
             nodes.push(LayerNode::connect(&redis.url()).await);
         }
         Self { nodes, redis: Some(redis) }
+    }
+
+    /// The single Redis of the nodes.
+    pub fn redis(&self) -> &Redis {
+        self.redis.as_ref().expect("a Redis").single()
     }
 }
 
@@ -308,6 +322,11 @@ macro_rules! clauses {
         mod redis {
             $(#[tokio::test] async fn $clause() {
                 super::$clause(crate::support::layer_nodes::LayerNodes::on_redis().await).await;
+            })*
+        }
+        mod cluster {
+            $(#[tokio::test] async fn $clause() {
+                super::$clause(crate::support::layer_nodes::LayerNodes::on_cluster().await).await;
             })*
         }
     };

@@ -3,6 +3,7 @@
 pub mod access_fixture;
 pub mod api_client;
 pub mod assets;
+pub mod backend;
 pub mod body_stream;
 pub mod browser;
 pub mod bystander;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::backend::Backend;
 use super::output::Output;
 use super::process::{Process, Signal};
-use super::redis::Redis;
 use super::wait::{PATIENCE, until};
 
 /// The secret with which nodes sign cookies.
@@ -62,12 +62,12 @@ impl Node {
     }
 
     /// Starts a node on this Redis.
-    pub async fn on(redis: &Redis) -> Self {
+    pub async fn on(redis: &impl Backend) -> Self {
         Self::plan().redis(redis).start().await
     }
 
     /// Starts several nodes on one Redis at the same time.
-    pub async fn several<const COUNT: usize>(redis: &Redis) -> [Self; COUNT] {
+    pub async fn several<const COUNT: usize>(redis: &impl Backend) -> [Self; COUNT] {
         let plan = Self::plan().redis(redis);
         let nodes = futures_util::future::join_all((0..COUNT).map(|_| plan.start())).await;
         nodes.try_into().unwrap_or_else(|_| unreachable!("as many nodes as were started"))
@@ -184,7 +184,7 @@ impl Plan {
         self
     }
 
-    pub fn redis(self, redis: &Redis) -> Self {
+    pub fn redis(self, redis: &impl Backend) -> Self {
         self.env("REDIS_URL", &redis.url())
     }
 

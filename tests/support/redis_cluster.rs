@@ -117,6 +117,12 @@ impl RedisCluster {
         }
     }
 
+    /// The URL in a node's settings, with the addresses of all servers.
+    pub fn url(&self) -> String {
+        let addresses: Vec<_> = self.servers.iter().map(|server| server.redis.address()).collect();
+        format!("redis+cluster://{}", addresses.join(","))
+    }
+
     /// The servers that run and answer.
     pub fn servers(&self) -> impl Iterator<Item = &Redis> {
         self.live().map(|server| &server.redis)

@@ -103,7 +103,7 @@ async fn a_chunked_body_is_read_like_another() {
 }
 
 #[tokio::test]
-async fn a_half_closed_request_is_answered_on_both_layers() {
+async fn a_half_closed_request_is_answered_on_every_layer() {
     let redis = Redis::start().await;
     for node in [Node::alone().await, Node::on(&redis).await] {
         for n in 0..3 {

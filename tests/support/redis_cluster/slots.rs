@@ -5,7 +5,7 @@ use std::process::Command;
 use super::RedisCluster;
 use crate::support::process::Process;
 use crate::support::redis::Redis;
-use crate::support::wait::{PATIENCE, seconds, until};
+use crate::support::wait::{PATIENCE, holds, seconds, until};
 
 impl RedisCluster {
     /// The slot of the keys and channels of a group.
@@ -39,6 +39,19 @@ impl RedisCluster {
             }
         }
         unreachable!("names do not end")
+    }
+
+    /// Waits until no server has a subscriber of the group.
+    pub async fn wait_until_unsubscribed(&self, group: &str) {
+        let channel = format!("parlor:c:{{{group}}}");
+        until(PATIENCE, &format!("no subscriber of {channel}"), async || {
+            for server in self.servers() {
+                let (_, count): (String, i64) = server.query(&["PUBSUB", "SHARDNUMSUB", &channel]).await;
+                holds(count == 0, || count.to_string())?;
+            }
+            Ok(())
+        })
+        .await;
     }
 
     async fn owner_index(&self, slot: u16) -> usize {
