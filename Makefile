@@ -40,7 +40,7 @@ fix: ## format, and mend what clippy knows how to
 	cargo fmt
 	cargo clippy --all-targets --fix --allow-dirty --allow-staged
 
-cluster: ## Redis, three nodes and nginx on http://127.0.0.1:8080/chat/, until Ctrl-C
+cluster: ## Redis, or a Cluster by REDIS=cluster, three nodes and nginx on http://127.0.0.1:8080/chat/, until Ctrl-C
 	@tests/install.sh redis-server nginx
 	cargo build --release
 	@deploy/cluster.sh

@@ -8,6 +8,9 @@
 #   CLUSTER_PORT=8080                      where nginx listens, on 127.0.0.1 as everything here
 #   CLUSTER_NODE_PORTS="8001 8002 8003"    the three nodes
 #   CLUSTER_REDIS_PORT=6399                not 6379, which another Redis may use
+#   REDIS=cluster                          a Redis Cluster instead of one Redis: three masters at this port
+#                                          and the next two, a replica of each after them, and six ports
+#                                          more on which they speak with one another
 #   PARLOR_BIN=target/release/parlor       the node; settings as PARLOR_LOG_LEVEL reach all three
 set -euo pipefail
 
@@ -25,8 +28,23 @@ die() {
 }
 
 declare -A name_of # process id -> redis, node-8001, …, nginx
-declare -A port_of=([redis]=$redis_port [nginx]=$site_port)
-nodes=()
+declare -A port_of=([nginx]=$site_port)
+declare -A due=() # part that died -> the second of this script at which it is started again
+nodes=() servers=() places=()
+case ${REDIS:-} in
+    '')
+        servers=(redis) port_of[redis]=$redis_port
+        redis_url=redis://127.0.0.1:$redis_port
+        ;;
+    cluster)
+        for ((port = redis_port; port < redis_port + 6; port++)); do
+            servers+=("redis-$port") places+=("127.0.0.1:$port")
+            port_of[redis-$port]=$port
+        done
+        redis_url=redis+cluster://$(IFS=, && echo "${places[*]}")
+        ;;
+    *) die "REDIS is '$REDIS': expected 'cluster', or nothing for one Redis" ;;
+esac
 for port in "${node_ports[@]}"; do
     nodes+=("node-$port")
     port_of[node-$port]=$port
@@ -36,7 +54,7 @@ done
 
 [[ ${#nodes[@]} == 3 ]] || die "CLUSTER_NODE_PORTS must name three ports, not '${node_ports[*]}'"
 [[ -x $binary ]] || die "no node at $binary: \`make cluster\` builds it, PARLOR_BIN names another one"
-for tool in redis-server nginx setsid setpriv; do
+for tool in redis-server redis-cli nginx setsid setpriv; do
     command -v "$tool" >/dev/null || die "$tool is missing: install it (Debian: redis-server, nginx, util-linux)"
 done
 
@@ -57,12 +75,22 @@ run() {
     name_of[$!]=$part
 }
 
+# Runs a Redis as PART, with these settings.
+redis() {
+    mkdir -p "$folder/$part"
+    run "$part" redis-server --bind 127.0.0.1 --port "$port" --dir "$folder/$part" --save '' \
+        --logfile redis.log "$@"
+}
+
 start() {
     local part=$1 port=${port_of[$1]}
     case $part in
-        redis) run redis redis-server --bind 127.0.0.1 --port "$port" --dir "$folder" --save '' --logfile redis.log ;;
+        redis) redis ;;
+        # Of a shard without a server that runs, its own rooms stand still, and no others.
+        redis-*) redis --cluster-enabled yes --cluster-port $((port + 6)) --cluster-node-timeout 2000 \
+            --cluster-require-full-coverage no ;;
         nginx) run nginx "${nginx[@]}" ;;
-        node-*) run "$part" "$binary" --listen "127.0.0.1:$port" --redis-url "redis://127.0.0.1:$redis_port" \
+        node-*) run "$part" "$binary" --listen "127.0.0.1:$port" --redis-url "$redis_url" \
             --trusted-proxies 127.0.0.1 ;;
     esac
     say "$part is process $!, port $port"
@@ -73,13 +101,30 @@ await() {
     local part=$1 pid=$!
     for _ in {1..100}; do
         if ! kill -0 "$pid" 2>/dev/null; then
-            [[ $part != redis ]] || tail -n 5 "$folder/redis.log" >&2
+            [[ $part != redis* ]] || tail -n 5 "$folder/$part/redis.log" >&2
             die "$part ended before it was ready"
         fi
         if answers "${port_of[$part]}"; then return; fi
         sleep 0.1
     done
     die "$part was not ready after 10 s"
+}
+
+# Waits until all servers of the Redis Cluster agree, and each replica has its master's data.
+await_cluster() {
+    local port ready
+    for _ in {1..100}; do
+        ready=0
+        for port in "${places[@]#*:}"; do
+            if [[ $(redis-cli -p "$port" cluster info) == *cluster_state:ok* ]] &&
+                [[ $(redis-cli -p "$port" info replication) == *@(role:master*state=online|master_link_status:up)* ]]; then
+                ready=$((ready + 1))
+            fi
+        done
+        if ((ready == ${#places[@]})); then return; fi
+        sleep 0.1
+    done
+    die "the Redis Cluster was not ready after 10 s"
 }
 
 # Ends the parts whose names match by SIGNAL, and by force after SECONDS.
@@ -108,7 +153,7 @@ stop() {
         say "stopping"
         end 'node-*' INT 12 # without the drain that SIGTERM begins
         end nginx TERM 3
-        end redis TERM 3
+        end 'redis*' TERM 3
     fi
     rm -rf "$folder"
 }
@@ -150,7 +195,16 @@ nginx=(nginx -e stderr -p "$folder" -c "$folder/nginx.conf")
 
 # --- start, then watch ---
 
-for part in redis "${nodes[@]}" nginx; do
+for part in "${servers[@]}"; do
+    start "$part"
+    await "$part"
+done
+if [[ ${REDIS:-} == cluster ]]; then
+    redis-cli --cluster create "${places[@]}" --cluster-replicas 1 --cluster-yes >"$folder/create.log" ||
+        die "no Redis Cluster: $(tail -n 5 "$folder/create.log")"
+    await_cluster
+fi
+for part in "${nodes[@]}" nginx; do
     start "$part"
     await "$part"
 done
@@ -166,7 +220,15 @@ while sleep 1; do
         wait "$pid" || code=$?
         unset "name_of[$pid]"
         kill -KILL -- "-$pid" || true # workers that a killed nginx left behind
-        say "$part (process $pid) ended with $code and is started again"
+        # A master that is back before its replica has its place takes the data from the replica.
+        pause=0
+        [[ $part != redis-* ]] || pause=6
+        due[$part]=$((SECONDS + pause))
+        say "$part (process $pid) ended with $code and is started again after $pause s"
+    done
+    for part in "${!due[@]}"; do
+        if ((SECONDS < due[$part])); then continue; fi
+        unset "due[$part]"
         start "$part"
     done
 done 2>/dev/null
