@@ -20,6 +20,7 @@ mod fault;
 mod injection;
 mod instructions;
 mod line;
+mod link;
 mod listener;
 mod membership;
 mod network;
@@ -27,8 +28,10 @@ mod pending;
 mod proxy;
 mod record;
 mod report;
+mod resharding;
 mod scenario;
 mod self_test;
+mod store;
 mod subscription;
 mod tampering;
 
@@ -45,6 +48,37 @@ async fn a_short_run_loses_nothing() {
         min_duration: Duration::ZERO,
     };
     scenario.run(ChaosCluster::alone(pace.drain).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_short_run_on_a_redis_cluster_loses_nothing() {
+    let (faults, pace) = (Fault::SHORT_REDIS_CLUSTER.to_vec(), Pace::SHORT);
+    let scenario = Scenario {
+        name: "short-redis-cluster",
+        seed: seed_or(1),
+        clients: 40,
+        rooms: 20,
+        faults,
+        pace,
+        min_duration: Duration::ZERO,
+    };
+    scenario.run(ChaosCluster::on_redis_cluster(pace.drain, 0).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes: `make chaos`"]
+async fn a_full_run_on_a_redis_cluster_loses_nothing() {
+    let (faults, pace) = (chosen(&Fault::REDIS_CLUSTER), Pace::FULL);
+    let scenario = Scenario {
+        name: "full-redis-cluster",
+        seed: seed_or(rand::random()),
+        clients: 100,
+        rooms: 25,
+        faults,
+        pace,
+        min_duration: min_duration(),
+    };
+    scenario.run(ChaosCluster::on_redis_cluster(pace.drain, 0).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

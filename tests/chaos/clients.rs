@@ -211,6 +211,11 @@ impl Clients {
         self.seats.iter().map(|seat| seat.room).collect()
     }
 
+    /// The rooms of guests: all but the private chat.
+    pub fn public_rooms(&self) -> std::ops::Range<usize> {
+        0..self.visitors.len() - 1
+    }
+
     /// The clients in a room.
     pub fn members_of(&self, room: usize) -> Vec<usize> {
         self.seats_of(room).map(|(_, seat)| seat.client).collect()

@@ -1,12 +1,14 @@
-//! Three nodes behind nginx on one persistent Redis, and the proxy before them.
+//! Three nodes behind nginx on one persistent Redis, or a Redis Cluster, and the proxy before them.
 
 use std::net::SocketAddr;
 
+use super::link::Link;
 use super::proxy::ChaosProxy;
+use super::store::Store;
 use crate::support::nginx::Nginx;
 use crate::support::node::{Node, Plan};
 use crate::support::redis::Redis;
-use crate::support::redis_proxy::RedisProxy;
+use crate::support::redis_cluster::RedisCluster;
 use crate::support::reserved_port::ReservedPort;
 use crate::support::sentinel::SentinelCluster;
 
@@ -31,17 +33,11 @@ pub struct ChaosCluster {
     _nginx: Nginx,
 }
 
-pub enum Store {
-    Alone(Redis),
-    /// A master and a replica under three Sentinels.
-    SentinelCluster(Box<SentinelCluster>),
-}
-
 struct Place {
     port: ReservedPort,
     node: Node,
-    /// Between the node and a single Redis.
-    link: Option<RedisProxy>,
+    /// Between the node and its Redis, if no Sentinel names it.
+    link: Option<Link>,
     plan: Plan,
     /// A fault has ended it, or may have.
     doomed: bool,
@@ -66,16 +62,22 @@ impl ChaosCluster {
         Self::on(Store::SentinelCluster(Box::new(SentinelCluster::start().await)), flags).await
     }
 
+    /// Starts nodes on a Redis Cluster in which an ack waits for this many replicas.
+    pub async fn on_redis_cluster(drain: u64, replicas: u8) -> Self {
+        // Without a shard, the others go on.
+        let settings: Vec<_> = DURABLE.into_iter().chain(["--cluster-require-full-coverage", "no"]).collect();
+        let cluster = RedisCluster::with(&settings).await;
+        let flags = vec![("--drain-seconds", drain.to_string()), ("--wait-replicas", replicas.to_string())];
+        Self::on(Store::RedisCluster(Box::new(cluster)), flags).await
+    }
+
     async fn on(store: Store, flags: Vec<(&'static str, String)>) -> Self {
         let ports = [ReservedPort::reserve(), ReservedPort::reserve(), ReservedPort::reserve()];
         let nginx = Nginx::start(ports.each_ref().map(ReservedPort::number)).await;
         let proxy = ChaosProxy::before(nginx.address()).await;
         let mut places = Vec::new();
         for (port, own) in ports.into_iter().zip(OWN_FLAGS) {
-            let link = match &store {
-                Store::Alone(redis) => Some(RedisProxy::start(redis).await),
-                Store::SentinelCluster(_) => None,
-            };
+            let link = Link::to(&store).await;
             let plan = plan(
                 &port,
                 &store,
@@ -89,11 +91,18 @@ impl ChaosCluster {
         Self { store, proxy, places, unexpected_exits, past_logs, _nginx: nginx }
     }
 
-    /// Returns the Redis without Sentinels.
+    /// Returns the single Redis.
     pub fn redis(&mut self) -> &mut Redis {
-        match &mut self.store {
-            Store::Alone(redis) => redis,
-            Store::SentinelCluster(with_sentinels) => &mut with_sentinels.first,
+        self.store.single()
+    }
+
+    /// Adds a master to the Redis Cluster, and gives it slots.
+    pub async fn add_shard(&mut self, weight: &str) {
+        let cluster = self.store.redis_cluster();
+        let shard = cluster.add_shard(weight).await;
+        let master = cluster.master(shard).await;
+        for place in &mut self.places {
+            place.link.as_mut().expect("a link to each server").add(master).await;
         }
     }
 
@@ -137,14 +146,14 @@ impl ChaosCluster {
     }
 
     /// Returns the way of the node at this index to its Redis.
-    pub fn link(&self, index: usize) -> &RedisProxy {
-        self.places[index].link.as_ref().expect("a single Redis")
+    pub fn link(&self, index: usize) -> &Link {
+        self.places[index].link.as_ref().expect("a Redis without Sentinels")
     }
 
     /// Puts another Redis behind the address of the old one, which ends.
     pub fn swap_redis(&mut self, other: Redis) {
         for place in &self.places {
-            place.link.as_ref().expect("a single Redis").turn_to(&other);
+            place.link.as_ref().expect("a Redis without Sentinels").turn_to(&other);
         }
         self.store = Store::Alone(other);
     }
@@ -161,14 +170,10 @@ impl ChaosCluster {
 fn plan<'a>(
     port: &ReservedPort,
     store: &Store,
-    link: Option<&RedisProxy>,
+    link: Option<&Link>,
     flags: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> Plan {
-    let url = match (store, link) {
-        (_, Some(link)) => link.url(),
-        (Store::Alone(redis), None) => redis.url(),
-        (Store::SentinelCluster(with_sentinels), None) => with_sentinels.url(),
-    };
+    let url = link.map_or_else(|| store.url(), Link::url);
     let plan = Node::bare_plan().flag("--listen", &port.address().to_string()).flag("--redis-url", &url);
     // As deploy/nginx.conf says: then a node that stops answers 503 to a stream as well, and nginx
     // asks another one.

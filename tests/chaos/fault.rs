@@ -43,6 +43,20 @@ pub enum Fault {
     FailoverFrozen,
     /// The same while each ack waits for the replica: no acked message is lost.
     FailoverReplicated,
+    /// The slot of a busy room moves to another shard, its keys before the slot.
+    SlotMoved,
+    SlotsResharded,
+    /// A master gives its place to its replica when that has everything.
+    MasterReplaced,
+    MasterKilled,
+    /// A master comes back when its replica has its place.
+    MasterFrozen,
+    /// A master without slots joins and is given some.
+    ShardAdded,
+    /// A master and its replica end, and start with their files.
+    ShardDown,
+    /// All servers end, and start with their files.
+    ClusterKilled,
 }
 
 /// How long faults last.
@@ -57,6 +71,12 @@ pub struct Pace {
     pub network_bad: Duration,
     pub node_cut_off: Duration,
     pub redis_ill: Duration,
+    /// From the move of a slot's keys to that of the slot.
+    pub slot_moves: Duration,
+    /// The slots of a reshard.
+    pub slots: usize,
+    pub master_frozen: Duration,
+    pub shard_down: Duration,
     /// How long a killed process stays down.
     pub down: Duration,
     /// The nodes' drain time, in seconds.
@@ -102,6 +122,47 @@ impl Fault {
         Self::ConnectionsReset,
     ];
 
+    /// The faults for a Redis Cluster.
+    pub const REDIS_CLUSTER: [Self; 24] = [
+        Self::NodeKilled,
+        Self::NodeFrozen,
+        Self::NodesRestarted,
+        Self::SubscribersKilled,
+        Self::ClientsPaused,
+        Self::RedisFlushed,
+        Self::NodeCutOff,
+        Self::NodeDeaf,
+        Self::NodeMute,
+        Self::WritesRefused,
+        Self::LogsTrimmed,
+        Self::LogShort,
+        Self::KeysEvicted,
+        Self::ReadersStalled,
+        Self::ConnectionsReset,
+        Self::NetworkBad,
+        Self::SlotMoved,
+        Self::SlotsResharded,
+        Self::MasterReplaced,
+        Self::MasterKilled,
+        Self::MasterFrozen,
+        Self::ShardAdded,
+        Self::ShardDown,
+        Self::ClusterKilled,
+    ];
+
+    /// Those of `make test`.
+    pub const SHORT_REDIS_CLUSTER: [Self; 9] = [
+        Self::NodeKilled,
+        Self::SubscribersKilled,
+        Self::SlotMoved,
+        Self::SlotsResharded,
+        Self::MasterReplaced,
+        Self::MasterKilled,
+        Self::MasterFrozen,
+        Self::ShardAdded,
+        Self::ShardDown,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::NodeKilled => "SIGKILL a node",
@@ -128,6 +189,14 @@ impl Fault {
             Self::FailoverKilled => "Sentinel failover, master killed",
             Self::FailoverFrozen => "Sentinel failover, master frozen",
             Self::FailoverReplicated => "the same with --wait-replicas 1",
+            Self::SlotMoved => "a busy slot moved by hand",
+            Self::SlotsResharded => "redis-cli --cluster reshard",
+            Self::MasterReplaced => "CLUSTER FAILOVER",
+            Self::MasterKilled => "SIGKILL a master",
+            Self::MasterFrozen => "SIGSTOP a master",
+            Self::ShardAdded => "a shard added and rebalanced",
+            Self::ShardDown => "SIGKILL a shard, restart with AOF",
+            Self::ClusterKilled => "SIGKILL a Cluster, restart with AOF",
         }
     }
 
@@ -137,11 +206,16 @@ impl Fault {
             | Self::KeysEvicted
             | Self::RedisSwapped
             | Self::FailoverKilled
-            | Self::FailoverFrozen => PhaseKind::Losing,
+            | Self::FailoverFrozen
+            | Self::MasterKilled
+            | Self::MasterFrozen
+            | Self::ClusterKilled => PhaseKind::Losing,
             // With its clock, Redis forgets the ids of the last five minutes.
             Self::FailoverReplicated | Self::ClockStepped => PhaseKind::Doubling,
             Self::LogsTrimmed | Self::LogShort => PhaseKind::Trimming,
-            Self::RedisKilled | Self::DiskFull => PhaseKind::Restarting,
+            Self::RedisKilled | Self::DiskFull | Self::MasterReplaced | Self::ShardDown => {
+                PhaseKind::Restarting
+            }
             _ => PhaseKind::Harmless,
         }
     }
@@ -157,6 +231,10 @@ impl Pace {
         network_bad: Duration::from_secs(6),
         node_cut_off: Duration::from_secs(15),
         redis_ill: Duration::from_secs(4),
+        slot_moves: Duration::from_secs(2),
+        slots: 1000,
+        master_frozen: Duration::from_secs(5),
+        shard_down: Duration::from_secs(5),
         down: Duration::from_secs(2),
         drain: 4,
     };
@@ -170,6 +248,10 @@ impl Pace {
         network_bad: Duration::from_secs(2),
         node_cut_off: Duration::from_secs(2),
         redis_ill: Duration::from_secs(1),
+        slot_moves: Duration::from_secs(2),
+        slots: 1000,
+        master_frozen: Duration::from_secs(5),
+        shard_down: Duration::from_secs(3),
         down: Duration::from_millis(500),
         drain: 1,
     };

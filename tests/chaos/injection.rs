@@ -8,12 +8,12 @@ use rand::seq::{IndexedRandom, IteratorRandom};
 use tokio::time::{Instant, sleep};
 
 use super::clients::Clients;
-use super::cluster::{ChaosCluster, Store, WHOLE_LOG};
+use super::cluster::{ChaosCluster, WHOLE_LOG};
 use super::fault::{Fault, Pace};
 use super::instructions::{Lifecycle, Traffic};
 use super::network::Loss;
+use super::store::Accounts;
 use crate::support::process::Signal;
-use crate::support::redis::Redis;
 use crate::support::redis_proxy::Direction;
 use crate::support::wait::{PATIENCE, holds, until};
 
@@ -39,12 +39,9 @@ impl Fault {
                 cluster.victim(node).signal(Signal::SIGCONT);
             }
             Self::NodesRestarted => restart_nodes(cluster, pace.drain).await,
-            Self::SubscribersKilled => {
-                let _: i64 = cluster.redis().query(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
-            }
+            Self::SubscribersKilled => cluster.store.kill_subscribers().await,
             Self::ClientsPaused => {
-                let time = pace.clients_paused.as_millis().to_string();
-                let _: String = cluster.redis().query(&["CLIENT", "PAUSE", &time, "ALL"]).await;
+                cluster.store.pause(pace.clients_paused).await;
                 sleep(pace.clients_paused).await;
             }
             Self::RedisKilled => {
@@ -70,9 +67,9 @@ impl Fault {
                 cluster.link(node).open();
             }
             Self::WritesRefused => {
-                set(cluster, "maxmemory", "1").await;
+                cluster.store.set("maxmemory", "1").await;
                 sleep(pace.redis_ill).await;
-                set(cluster, "maxmemory", "0").await;
+                cluster.store.set("maxmemory", "0").await;
             }
             Self::DiskFull => {
                 cluster.redis().fill_disk();
@@ -83,7 +80,7 @@ impl Fault {
             Self::LogsTrimmed => {
                 cluster.proxy.reset(40, rng.random());
                 sleep(Duration::from_millis(50)).await;
-                trim_logs(cluster.redis()).await;
+                cluster.store.trim_logs().await;
             }
             Self::LogShort => {
                 cluster.set_log_messages(node, SHORT_LOG);
@@ -110,17 +107,17 @@ impl Fault {
                     sleep(Duration::from_millis(rng.random_range(200..600))).await;
                 }
             }
-            Self::NetworkBad => {
-                cluster.proxy.bad(true);
-                let loss = Loss::at(&cluster.node_ports());
-                let how =
-                    if loss.is_some() { "by nft, and late bytes" } else { "not by nft: late bytes only" };
-                println!("packet loss: {how}");
-                sleep(pace.network_bad).await;
-                cluster.proxy.bad(false);
-            }
+            Self::NetworkBad => lose_packets(cluster, pace.network_bad).await,
             Self::FailoverKilled => kill_master(cluster, rng.random()).await,
             Self::FailoverFrozen | Self::FailoverReplicated => freeze_master(cluster).await,
+            Self::SlotMoved
+            | Self::SlotsResharded
+            | Self::MasterReplaced
+            | Self::MasterKilled
+            | Self::MasterFrozen
+            | Self::ShardAdded
+            | Self::ShardDown
+            | Self::ClusterKilled => self.inject_in_redis_cluster(cluster, clients, pace, rng).await,
         }
     }
 
@@ -144,35 +141,34 @@ impl Fault {
     }
 }
 
-/// Sets a setting of the running Redis.
-async fn set(cluster: &mut ChaosCluster, setting: &str, value: &str) {
-    let _: String = cluster.redis().query(&["CONFIG", "SET", setting, value]).await;
-}
-
 /// Empties Redis, and restores the accounts after this time.
 async fn flush(cluster: &mut ChaosCluster, time: Duration, seed: u64) {
-    let accounts = Accounts::saved(cluster.redis()).await;
+    let accounts = Accounts::saved(&cluster.store).await;
     // Some clients are reconnecting at this moment; they are the ones that miss messages.
     cluster.proxy.reset(40, seed);
     sleep(Duration::from_millis(50)).await;
-    let _: String = cluster.redis().query(&["FLUSHALL"]).await;
+    cluster.store.flush().await;
     sleep(time).await;
-    accounts.restore(cluster.redis()).await;
+    accounts.restore(&cluster.store).await;
 }
 
-/// Makes Redis throw away one key of fifty, and as many as are written for this time. The accounts
-/// are restored then.
+/// Lets Redis throw away keys for this time. The accounts are restored then.
 async fn evict_keys(cluster: &mut ChaosCluster, time: Duration) {
-    let accounts = Accounts::saved(cluster.redis()).await;
-    set(cluster, "maxmemory-policy", "allkeys-random").await;
-    let used: String = cluster.redis().query(&["INFO", "memory"]).await;
-    let used = used.lines().find_map(|line| line.strip_prefix("used_memory:"));
-    let used: u64 = used.and_then(|used| used.trim().parse().ok()).expect("the memory in use");
-    set(cluster, "maxmemory", &(used - used / 50).to_string()).await;
+    let accounts = Accounts::saved(&cluster.store).await;
+    cluster.store.evict().await;
     sleep(time).await;
-    set(cluster, "maxmemory", "0").await;
-    set(cluster, "maxmemory-policy", "noeviction").await;
-    accounts.restore(cluster.redis()).await;
+    cluster.store.keep_all().await;
+    accounts.restore(&cluster.store).await;
+}
+
+/// Delays and drops packets between clients, nginx and the nodes for this time.
+async fn lose_packets(cluster: &mut ChaosCluster, time: Duration) {
+    cluster.proxy.bad(true);
+    let loss = Loss::at(&cluster.node_ports());
+    let how = if loss.is_some() { "by nft, and late bytes" } else { "not by nft: late bytes only" };
+    println!("packet loss: {how}");
+    sleep(time).await;
+    cluster.proxy.bad(false);
 }
 
 /// Ends one node after another, each with its drain, and starts it again.
@@ -202,58 +198,13 @@ async fn outlast_log(cluster: &mut ChaosCluster, clients: &Clients, time: Durati
     clients.instruct(senders, |instructions| instructions.traffic = Traffic::Heavy { room });
     let missed = clients.hold_away(away, room, others[0]).await;
     sleep(time).await;
-    let redis = cluster.redis();
     until(PATIENCE * 3, "a log to lose its oldest messages", async || {
-        holds(!has_logged(redis, &missed).await, || format!("{missed} of room {room}"))
+        holds(!cluster.store.has_logged(&missed).await, || format!("{missed} of room {room}"))
     })
     .await;
     clients.instruct(clients.members_of(room), |instructions| {
         (instructions.traffic, instructions.lifecycle) = (Traffic::Normal, Lifecycle::Connected);
     });
-}
-
-/// Whether any log has a message with this id.
-async fn has_logged(redis: &Redis, id: &str) -> bool {
-    for log in redis.keys("parlor:log:*").await {
-        let entries: redis::Value = redis.query(&["XRANGE", &log, id, id]).await;
-        if entries != redis::Value::Array(Vec::new()) {
-            return true;
-        }
-    }
-    false
-}
-
-/// The accounts and logins, as an operator has them from a backup.
-struct Accounts(Vec<(String, Vec<u8>)>);
-
-impl Accounts {
-    async fn saved(redis: &Redis) -> Self {
-        let mut records = Vec::new();
-        for key in redis.keys("parlor:record:*").await {
-            let dump: Option<Vec<u8>> = redis.query(&["DUMP", &key]).await;
-            records.extend(dump.map(|dump| (key, dump)));
-        }
-        Self(records)
-    }
-
-    /// Restores those that Redis has no more.
-    async fn restore(self, redis: &Redis) {
-        for (key, dump) in self.0 {
-            if !redis.exists(&key).await {
-                let _: String = redis.query(&[b"RESTORE", key.as_bytes(), b"0", &dump]).await;
-            }
-        }
-    }
-}
-
-/// Leaves two messages in each stream.
-async fn trim_logs(redis: &Redis) {
-    for key in redis.keys("*").await {
-        let kind: String = redis.query(&["TYPE", &key]).await;
-        if kind == "stream" {
-            let _: i64 = redis.query(&["XTRIM", &key, "MAXLEN", "2"]).await;
-        }
-    }
 }
 
 /// Stops two readers of one room while its other members send more than their queues hold.
@@ -273,14 +224,13 @@ async fn stall_readers(clients: &Clients, pace: &Pace, rng: &mut StdRng) {
 /// Messages acked after the replica lost its master are gone, and clients that were away never
 /// received them.
 async fn kill_master(cluster: &mut ChaosCluster, seed: u64) {
-    let Store::SentinelCluster(with_sentinels) = &mut cluster.store else {
-        panic!("a failover needs Sentinels")
-    };
+    let with_sentinels = cluster.store.with_sentinels();
     with_sentinels.second.signal(Signal::SIGSTOP);
     let _: i64 = with_sentinels.first.query(&["CLIENT", "KILL", "TYPE", "replica"]).await;
     sleep(Duration::from_millis(500)).await;
     cluster.proxy.reset(40, seed);
     sleep(Duration::from_millis(50)).await;
+    let with_sentinels = cluster.store.with_sentinels();
     with_sentinels.first.kill();
     with_sentinels.second.signal(Signal::SIGCONT);
     with_sentinels.wait_for_failover().await;
@@ -288,9 +238,7 @@ async fn kill_master(cluster: &mut ChaosCluster, seed: u64) {
 
 /// The old master returns after its replacement and learns of it from the Sentinels.
 async fn freeze_master(cluster: &mut ChaosCluster) {
-    let Store::SentinelCluster(with_sentinels) = &mut cluster.store else {
-        panic!("a failover needs Sentinels")
-    };
+    let with_sentinels = cluster.store.with_sentinels();
     with_sentinels.first.signal(Signal::SIGSTOP);
     with_sentinels.wait_for_failover().await;
     with_sentinels.first.signal(Signal::SIGCONT);

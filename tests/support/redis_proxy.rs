@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::ports::Ports;
 use super::redis::Redis;
 use super::wait::PATIENCE;
 
@@ -56,13 +57,18 @@ pub enum Direction {
 
 impl RedisProxy {
     pub async fn start(redis: &Redis) -> Self {
+        Self::translating(redis, Ports::default()).await
+    }
+
+    /// Starts a proxy that writes these ports into what Redis says.
+    pub(super) async fn translating(redis: &Redis, ports: Ports) -> Self {
         let receiver = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = receiver.local_addr().expect("an address");
         let state = Arc::new(watch::Sender::new(State { fate: Fate::Open, target: redis.address() }));
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
             while let Ok((near, _)) = receiver.accept().await {
-                tokio::spawn(carry(near, Arc::clone(&shared)));
+                tokio::spawn(carry(near, Arc::clone(&shared), ports.clone()));
             }
         });
         Self { address, state }
@@ -70,6 +76,10 @@ impl RedisProxy {
 
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Subscribers receive nothing from now on, on old and new connections.
@@ -131,7 +141,7 @@ impl Fate {
 }
 
 /// Copies bytes both ways until one side ends, the proxy is cut, or it turns to another Redis.
-async fn carry(mut near: TcpStream, shared: Arc<watch::Sender<State>>) {
+async fn carry(mut near: TcpStream, shared: Arc<watch::Sender<State>>, ports: Ports) {
     let mut state = shared.subscribe();
     let State { fate, target } = state.borrow().clone();
     if fate == Fate::Cut {
@@ -144,8 +154,9 @@ async fn carry(mut near: TcpStream, shared: Arc<watch::Sender<State>>) {
     let (mut downward, mut upward) = (state.clone(), state.clone());
     let down = async {
         // A connection that has lost a byte stays mute: TCP never skips bytes.
-        let (mut bytes, mut lost) = (vec![0; 65_536], false);
-        while let Ok(count @ 1..) = far_reads.read(&mut bytes).await {
+        let (mut bytes, mut lost, mut unread) = (vec![0; 65_536], false, 0);
+        while let Ok(count @ 1..) = far_reads.read(&mut bytes[unread..]).await {
+            let (end, count) = (unread + count, ports.translate(&mut bytes[..unread + count]));
             downward.wait_for(|state| !state.fate.holds(Direction::FromRedis)).await.ok();
             let (fate, subscribes) = (downward.borrow().fate, subscribes.load(Ordering::Relaxed));
             lost |= fate == Fate::Deaf && subscribes;
@@ -155,6 +166,8 @@ async fn carry(mut near: TcpStream, shared: Arc<watch::Sender<State>>) {
             if !lost && near_writes.write_all(&bytes[..count]).await.is_err() {
                 return;
             }
+            bytes.copy_within(count..end, 0);
+            unread = end - count;
         }
     };
     let up = async {

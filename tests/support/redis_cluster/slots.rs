@@ -95,8 +95,8 @@ impl RedisCluster {
         self.wait_until_ok().await;
     }
 
-    /// Adds a master without slots, and gives it some: as many as the others have times this weight,
-    /// as in `0.1`. Returns its shard.
+    /// Adds a master without slots, and gives it this part of what each of the others has, as in
+    /// `0.1`. Returns its shard.
     pub async fn add_shard(&mut self, weight: &str) -> usize {
         let shard = self.shards();
         let mut server = self.reserve(shard);
