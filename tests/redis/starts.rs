@@ -2,6 +2,7 @@
 
 use crate::support::node::Node;
 use crate::support::redis::Redis;
+use crate::support::redis_cluster::RedisCluster;
 use crate::support::sentinel::SentinelCluster;
 use crate::support::wait::PATIENCE;
 
@@ -20,13 +21,12 @@ fn has(text: &str, words: &[&str]) {
 
 #[tokio::test]
 async fn a_start_at_a_server_of_another_kind_names_it() {
-    let cluster = Redis::with(&["--cluster-enabled", "yes"]).await;
-    has(&line(&cluster.url(), 2).await, &["a node of a Redis Cluster", "redis+cluster://"]);
-    let single = Redis::start().await;
-    has(
-        &line(&single.url().replace("redis://", "redis+cluster://"), 2).await,
-        &["not a node of a Cluster", "redis://host:port"],
-    );
+    let cluster = RedisCluster::start().await;
+    let url = cluster.master(0).await.url();
+    has(&line(&url, 2).await, &["a node of a Redis Cluster", "redis+cluster://host:port,host:port"]);
+    let redis = Redis::start().await;
+    let url = redis.url().replace("redis://", "redis+cluster://");
+    has(&line(&url, 2).await, &["a single Redis, not a node of a Cluster", "redis://host:port"]);
     let sentinels = SentinelCluster::start().await;
     has(&line(&sentinels.url_of_a_sentinel(), 2).await, &["Sentinel", "redis+sentinel://"]);
     let node = Node::alone().await;

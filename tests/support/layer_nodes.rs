@@ -97,12 +97,23 @@ impl LayerNodes {
         Self::on(AnyRedis::Cluster(Box::new(RedisCluster::start().await))).await
     }
 
+    /// Connects two nodes to a Cluster that the test changes.
+    pub async fn with_cluster(cluster: RedisCluster) -> (Vec<LayerNode>, RedisCluster) {
+        let nodes = Self::connected(&cluster).await;
+        (nodes, cluster)
+    }
+
     async fn on(redis: AnyRedis) -> Self {
+        let nodes = Self::connected(&redis).await;
+        Self { nodes, redis: Some(redis) }
+    }
+
+    async fn connected(redis: &impl Backend) -> Vec<LayerNode> {
         let mut nodes = Vec::new();
         for _ in 0..2 {
             nodes.push(LayerNode::connect(&redis.url()).await);
         }
-        Self { nodes, redis: Some(redis) }
+        nodes
     }
 
     /// The single Redis of the nodes.
