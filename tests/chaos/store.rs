@@ -128,7 +128,7 @@ impl Accounts {
         let mut all = Vec::new();
         for master in store.masters().await {
             let mut records = Vec::new();
-            for key in master.keys("parlor:record:*").await {
+            for key in master.keys("parlor:*record:*").await {
                 let dump: Option<Vec<u8>> = master.query(&["DUMP", &key]).await;
                 records.extend(dump.map(|dump| (key, dump)));
             }
