@@ -57,6 +57,7 @@ pub(crate) async fn build(config: Config, application: Application) -> Result<Ar
             Layer::redis(
                 url,
                 config.redis_prefix(),
+                config.channels_prefix(),
                 application.renamed_records,
                 config.wait_for_redis,
                 retention,

@@ -61,6 +61,12 @@ pub struct Config {
     #[arg(long, value_name = "PREFIX", global = true, value_parser = redis_prefix)]
     redis_prefix: Option<String>,
 
+    /// Prefix of the channels that are shared with Django's `channels_redis`, its setting `prefix`.
+    /// Without it asgi, or no shared channels with a --redis-prefix or database of its own, as
+    /// Redis' channels have no databases
+    #[arg(long, value_name = "PREFIX", value_parser = redis_prefix)]
+    channels_prefix: Option<String>,
+
     /// File with the password of Redis, which replaces that of the URL; can also be set in
     /// {NAME}_REDIS_PASSWORD. All users of a machine can read its command lines
     #[arg(long, value_name = "FILE", global = true, value_parser = file)]
@@ -196,6 +202,16 @@ impl Config {
     /// Returns the prefix of the keys in Redis.
     pub(crate) fn redis_prefix(&self) -> &str {
         self.redis_prefix.as_deref().unwrap_or(self.name.as_str())
+    }
+
+    /// Returns the prefix of the channels that are shared with Django; `None` if none are: two
+    /// sites on one Redis share nothing unless they are set to.
+    pub(crate) fn channels_prefix(&self) -> Option<&str> {
+        let is_default = || {
+            let address = self.redis_url()?.address().ok()?;
+            (address.database() == 0 && self.redis_prefix() == self.name.as_str()).then_some("asgi")
+        };
+        self.channels_prefix.as_deref().or_else(is_default)
     }
 
     /// Returns the addresses of Redis, or of its Sentinels, without user and password.

@@ -10,7 +10,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::config::redis_address::RedisAddress;
 use crate::config::redis_url::RedisUrl;
 
-/// The most bytes of a prefix of keys.
+/// The most bytes of a prefix of keys or channels.
 const MAX_PREFIX_BYTES: usize = 64;
 
 /// Parses an address with a port. A port alone, as `8000`, `:8000` or `*:8000`, is that port of all
@@ -43,7 +43,7 @@ pub(crate) fn redis_url(text: &str) -> Result<RedisUrl, String> {
     Ok(RedisUrl::from(text))
 }
 
-/// Parses a prefix of keys. Braces would take the place of a group's in Redis Cluster.
+/// Parses a prefix of keys or channels. Braces would take the place of a group's in Redis Cluster.
 pub(crate) fn redis_prefix(text: &str) -> Result<String, String> {
     let is_valid = (1..=MAX_PREFIX_BYTES).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));

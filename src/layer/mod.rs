@@ -152,20 +152,24 @@ impl Layer {
     }
 
     /// Returns a layer in the Redis at this URL, which the nodes with this prefix share: it begins
-    /// their keys. Keys of records that had other names are `renamed`. With `wait`, an unreachable
-    /// Redis is waited for in the background.
+    /// their keys. Messages travel on channels with the prefix `shared`, which are Django's, too,
+    /// or without it on channels of the nodes. Keys of records that had other names are `renamed`.
+    /// With `wait`, an unreachable Redis is waited for in the background.
     ///
     /// # Errors
     /// Returns [`ConnectError`] when Redis cannot be reached and `wait` is not set.
     pub async fn redis(
         url: &RedisUrl,
         prefix: &str,
+        shared: Option<&str>,
         renamed: RenamedRecords,
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
     ) -> Result<Self, ConnectError> {
-        Ok(Self::Redis(redis::RedisLayer::connect(url, prefix, renamed, wait, retention, listener).await?))
+        Ok(Self::Redis(
+            redis::RedisLayer::connect(url, prefix, shared, renamed, wait, retention, listener).await?,
+        ))
     }
 
     /// Returns the records and indexes that all nodes share.

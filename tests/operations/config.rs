@@ -15,10 +15,11 @@ use crate::support::tutorial_client::TutorialClient;
 use crate::support::wait::PATIENCE;
 
 /// Each setting with its variable and a word of its default.
-const SETTINGS: [(&str, &str, &str); 52] = [
+const SETTINGS: [(&str, &str, &str); 53] = [
     ("--listen", "PARLOR_LISTEN", "127.0.0.1:8000"),
     ("--redis-url", "REDIS_URL", ""),
     ("--redis-prefix", "PARLOR_REDIS_PREFIX", ""),
+    ("--channels-prefix", "PARLOR_CHANNELS_PREFIX", "asgi"),
     ("--redis-password-file", "PARLOR_REDIS_PASSWORD_FILE", "PARLOR_REDIS_PASSWORD."),
     ("--wait-for-redis", "PARLOR_WAIT_FOR_REDIS", ""),
     ("--threads", "PARLOR_THREADS", "1"),
@@ -83,13 +84,14 @@ const FREE: [&str; 8] = [
 ];
 
 /// Invalid values of all other settings.
-const BAD: [(&str, &[&str]); 44] = [
+const BAD: [(&str, &[&str]); 45] = [
     ("--listen", &["nonsense", "127.0.0.1", "127.0.0.1:99999", ":x", "127.0.0.1:0,nonsense"]),
     (
         "--redis-url",
         &["nonsense", "http://127.0.0.1:6379", "redis+sentinel://127.0.0.1:26379", "redis+sentinel:///x"],
     ),
     ("--redis-prefix", &["{chat}", "a b", "ä"]),
+    ("--channels-prefix", &["{chat}", "a:b", "ä"]),
     ("--redis-password-file", &["/no/such/file"]),
     ("--threads", &["many", "-1", "0"]),
     ("--log-level", &["parlor=loud", "=,="]),

@@ -24,6 +24,7 @@ mod redaction;
 mod refusals;
 mod rewritten_logs;
 mod short_stops;
+mod sites;
 mod starts;
 mod unavailable;
 mod version_before;

@@ -129,14 +129,16 @@ fn keep() -> Retention {
 impl LayerNode {
     /// Connects another node to the Redis at this URL.
     pub async fn connect(url: &str) -> Self {
-        Self::with_prefix("parlor", url).await
+        Self::with_prefixes("parlor", Some("asgi"), url).await
     }
 
-    /// Connects a node with this prefix to the Redis at this URL.
-    pub async fn with_prefix(prefix: &str, url: &str) -> Self {
+    /// Connects a node with this prefix of keys, and one of shared channels, to the Redis at this
+    /// URL.
+    pub async fn with_prefixes(prefix: &str, shared: Option<&str>, url: &str) -> Self {
         let received = Arc::new(Received::default());
-        let layer =
-            Layer::redis(&url.into(), prefix, &[], false, keep(), received.clone()).await.expect("a layer");
+        let layer = Layer::redis(&url.into(), prefix, shared, &[], false, keep(), received.clone())
+            .await
+            .expect("a layer");
         let peer = Self { layer, received };
         peer.wait_until_ready().await;
         peer

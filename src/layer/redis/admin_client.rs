@@ -29,7 +29,7 @@ impl AdminClient {
     /// Returns [`ConnectError`] when Redis cannot be reached.
     pub(crate) async fn open(url: &RedisUrl, prefix: &str, replicas: usize) -> Result<Self, ConnectError> {
         let address = url.address().map_err(ConnectError::InvalidUrl)?;
-        let keys = Keys::new(prefix, address.database(), address.is_cluster());
+        let keys = Keys::new(prefix, address.database(), None, address.is_cluster());
         let scripts = Arc::new(Scripts::new(address.is_cluster()));
         let shards = Arc::new(Shards::new(address));
         if let Err(fault) = find_shards(&shards).await {

@@ -1,5 +1,5 @@
 //! Keys and channels in Redis. They begin with a prefix, here as in all comments `parlor`; only the
-//! channels that are shared with channels_redis do not.
+//! channels that are shared with channels_redis have one of their own.
 //!
 //! Every key and channel of a group has the group's name in braces, the hash tag of Redis Cluster,
 //! so that all of them are in one slot: a script may use several. No other key has the form of
@@ -9,8 +9,6 @@ use std::sync::Arc;
 
 use crate::wire::group::Group;
 
-/// Prefix of a group's channel, as channels_redis has it.
-pub(super) const GROUP_PREFIX: &str = "asgi__group__";
 /// Lifetime of a group's set of nodes, in milliseconds; a node renews it every hour.
 pub(super) const GROUP_LIFETIME_MILLIS: u64 = 86_400_000;
 
@@ -21,33 +19,22 @@ pub(super) struct Keys {
     /// Prefix of channels. Pub/sub has no databases, so that it has the number of another one
     /// than 0.
     channels: Arc<str>,
+    /// Prefix of the groups' channels that are shared with channels_redis, `asgi__group__`; `None`
+    /// if none are.
+    shared: Option<Arc<str>>,
     /// The hash tag of what one script may use beside the log of decisions: records and indexes. On
     /// one server they have none.
     tag: &'static str,
 }
 
 impl Keys {
-    /// Takes a prefix without braces and colons.
-    pub(super) fn new(prefix: &str, database: i64, is_cluster: bool) -> Self {
+    /// Takes prefixes without braces and colons, the second one that of channels_redis: `None` if
+    /// no channel is shared with it.
+    pub(super) fn new(prefix: &str, database: i64, shared: Option<&str>, is_cluster: bool) -> Self {
         let channels = if database == 0 { prefix.to_owned() } else { format!("{prefix}:{database}") };
+        let shared = shared.map(|shared| format!("{shared}__group__").into());
         let tag = if is_cluster { "{control}:" } else { "" };
-        Self { prefix: prefix.into(), channels: channels.into(), tag }
-    }
-
-    fn is_cluster(&self) -> bool {
-        !self.tag.is_empty()
-    }
-
-    /// Returns the channel of a group's messages. It is shared with channels_redis, which knows no
-    /// Cluster.
-    pub(super) fn channel(&self, group: &Group) -> String {
-        if self.is_cluster() { self.own_channel(group) } else { format!("{GROUP_PREFIX}{group}") }
-    }
-
-    /// Returns all channels of a group.
-    pub(super) fn channels_of(&self, group: &Group) -> Vec<String> {
-        let own = self.own_channel(group);
-        if self.is_cluster() { vec![own] } else { vec![self.channel(group), own] }
+        Self { prefix: prefix.into(), channels: channels.into(), shared, tag }
     }
 
     /// Returns the prefix.
@@ -60,6 +47,18 @@ impl Keys {
         format!("{}:version", self.prefix)
     }
 
+    /// Returns the channel of a group's messages: the one that is shared with channels_redis, or
+    /// the nodes' own one.
+    pub(super) fn channel(&self, group: &Group) -> String {
+        self.shared.as_ref().map_or_else(|| self.own_channel(group), |shared| format!("{shared}{group}"))
+    }
+
+    /// Returns each channel of a group once.
+    pub(super) fn channels_of(&self, group: &Group) -> Vec<String> {
+        let shared = self.shared.as_ref().map(|_| self.channel(group));
+        shared.into_iter().chain([self.own_channel(group)]).collect()
+    }
+
     /// Returns the channel of a group for events of the nodes themselves: presence, redactions,
     /// typing, started intervals.
     pub(super) fn own_channel(&self, group: &Group) -> String {
@@ -69,6 +68,11 @@ impl Keys {
     /// Returns the group whose own channel this is.
     pub(super) fn group_of<'a>(&self, channel: &'a str) -> Option<&'a str> {
         channel.strip_prefix(&*self.channels)?.strip_prefix(":c:{")?.strip_suffix('}')
+    }
+
+    /// Returns the group whose channel this is, among those that are shared with channels_redis.
+    pub(super) fn group_of_shared<'a>(&self, channel: &'a str) -> Option<&'a str> {
+        channel.strip_prefix(&**self.shared.as_ref()?)
     }
 
     /// Returns the channel of all nodes for decisions.
@@ -188,17 +192,34 @@ mod tests {
 
     #[test]
     fn a_group_is_found_by_its_own_channel_and_by_no_other() {
-        for database in [0, 3] {
-            let keys = Keys::new("parlor", database, false);
+        for (database, shared) in [(0, Some("asgi")), (3, None)] {
+            let keys = Keys::new("parlor", database, shared, false);
             for name in NAMES {
                 let channel = keys.own_channel(&Group::new(name));
                 assert_eq!(keys.group_of(&channel), Some(name));
                 assert_ne!(channel, keys.control_channel());
-                assert_eq!(Keys::new("parlor", 1, false).group_of(&channel), None);
-                assert_eq!(Keys::new("parlo", database, false).group_of(&channel), None);
+                assert_eq!(Keys::new("parlor", 1, shared, false).group_of(&channel), None);
+                assert_eq!(Keys::new("parlo", database, shared, false).group_of(&channel), None);
+                assert_eq!(keys.group_of_shared(&channel), None);
             }
             assert_eq!(keys.group_of(&keys.control_channel()), None);
             assert_eq!(keys.group_of(&keys.node_channel("a")), None);
+        }
+    }
+
+    #[test]
+    fn messages_travel_on_the_shared_channel_or_on_the_own_one() {
+        for name in NAMES {
+            let group = Group::new(name);
+            let keys = Keys::new("parlor", 0, Some("site"), false);
+            assert_eq!(keys.channel(&group), format!("site__group__{name}"));
+            assert_eq!(keys.channels_of(&group), [keys.channel(&group), keys.own_channel(&group)]);
+            assert_eq!(keys.group_of_shared(&keys.channel(&group)), Some(name));
+            assert_eq!(keys.group_of(&keys.channel(&group)), None);
+            let alone = Keys::new("parlor", 0, None, false);
+            assert_eq!(alone.channels_of(&group), [alone.own_channel(&group)]);
+            assert_eq!(alone.channel(&group), alone.own_channel(&group));
+            assert_eq!(alone.group_of_shared(&keys.channel(&group)), None);
         }
     }
 }

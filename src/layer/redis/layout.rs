@@ -13,13 +13,14 @@ use tracing::{info, warn};
 
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::{Commands, command};
-use crate::layer::redis::keys::GROUP_PREFIX;
 use crate::telemetry::RedisRefusal;
 
 /// The layout that this program reads and writes.
 const VERSION: &str = "2";
 /// The version while a node moves keys.
 const MOVING: &str = "2-moving";
+/// What a group's name began with in keys of the first layout.
+const OLD_GROUP_PREFIX: &[u8] = b"asgi__group__";
 /// Time after which another node takes over a move.
 const MOVE_TIMEOUT_MILLIS: u64 = 60_000;
 /// Pause between two looks whether another node has finished.
@@ -167,7 +168,7 @@ fn fate(prefix: &str, renamed: RenamedRecords, key: &[u8]) -> Fate {
     let Some(rest) = key.strip_prefix(prefix.as_bytes()).and_then(|rest| rest.strip_prefix(b":")) else {
         return Fate::Kept;
     };
-    let tag = [b"{", GROUP_PREFIX.as_bytes()].concat();
+    let tag = [b"{", OLD_GROUP_PREFIX].concat();
     for (old, new) in [("log:", "log:"), ("covered:", "x:"), ("sent:", "sent:")] {
         if let Some(rest) = rest.strip_prefix(old.as_bytes())
             && let Some(group) = rest.strip_prefix(&*tag)

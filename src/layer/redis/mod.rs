@@ -1,8 +1,9 @@
 //! The layer of many nodes: the contract of [`layer`](super), kept in Redis 6.2 or newer.
 //!
 //! Events travel on `asgi__group__<group>`, the pub/sub wire of channels_redis: a Django process on
-//! the same Redis exchanges events with Parlor unmodified. Pub/sub has no database numbers: nodes
-//! of one Redis share these channels, whatever database or prefix they have.
+//! the same Redis exchanges events with Parlor unmodified. Pub/sub has neither databases nor
+//! prefixes: nodes with others than the default ones share these channels only if they are set to,
+//! and else send on channels of their own.
 //!
 //! A node has three connections. `pipeline` carries events both ways and presence, `commands` the
 //! rest, the pages of logs on a connection of their own.
@@ -65,7 +66,7 @@ use futures_util::future::join_all;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::config::redis_url::RedisUrl;
 use crate::layer::connect_error::ConnectError;
@@ -126,13 +127,19 @@ impl RedisLayer {
     pub(super) async fn connect(
         url: &RedisUrl,
         prefix: &str,
+        shared: Option<&str>,
         renamed: RenamedRecords,
         wait: bool,
         retention: Retention,
         listener: Arc<dyn LayerListener>,
     ) -> Result<Self, ConnectError> {
         let address = url.address().map_err(ConnectError::InvalidUrl)?;
-        let keys = Keys::new(prefix, address.database(), address.is_cluster());
+        // channels_redis knows no Cluster.
+        let shared = shared.filter(|_| !address.is_cluster());
+        let keys = Keys::new(prefix, address.database(), shared, address.is_cluster());
+        if shared.is_none() {
+            note_no_exchange(prefix, address.database());
+        }
         let scripts = Arc::new(Scripts::new(address.is_cluster()));
         let shards = Arc::new(Shards::new(address));
         let commands = Arc::new(Commands::new(Arc::clone(&shards), keys.clone()));
@@ -324,6 +331,15 @@ impl RedisLayer {
         };
         *self.is_beating.borrow() || are_away()
     }
+}
+
+fn note_no_exchange(prefix: &str, database: i64) {
+    info!(
+        database,
+        prefix,
+        "not exchanging events with Django: all sites on this Redis would share its channels; see \
+         --channels-prefix"
+    );
 }
 
 /// Warns of a server that discards keys: accounts, keys and secrets are keys like the logs.

@@ -18,7 +18,6 @@ use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decisions::DecisionLog;
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::MeasuredLag;
-use crate::layer::redis::keys::GROUP_PREFIX;
 use crate::layer::redis::layout::{self, RenamedRecords};
 use crate::layer::redis::member_view::PresenceEvent;
 use crate::layer::redis::membership::LocalMembership;
@@ -331,7 +330,7 @@ impl PipelineListener for Subscriber {
                 continue;
             }
             let own = commands.keys().group_of(channel);
-            let Some(group) = own.or_else(|| channel.strip_prefix(GROUP_PREFIX)) else { continue };
+            let Some(group) = own.or_else(|| commands.keys().group_of_shared(channel)) else { continue };
             let event = if own.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
             match event {
                 Ok(event) if event.is_own() && event.kind() == INTERVAL => {
