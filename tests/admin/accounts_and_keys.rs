@@ -61,7 +61,7 @@ async fn a_deed_takes_few_round_trips_however_many_logins_a_user_has() {
             assert_eq!(guest.get(&scene.nodes[0], "/chat/lobby/").await.status, status, "{action}");
         }
     }
-    assert_eq!(scene.redis.keys("parlor:record:login:*").await.len(), 1, "ann's");
+    assert_eq!(scene.redis.single().keys("parlor:record:login:*").await.len(), 1, "ann's");
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn operators_cannot_act_on_themselves_or_unknown_users() {
             "{path} {action} {user}"
         );
     }
-    let audited: i64 = scene.redis.query(&["ZCARD", "parlor:index:audit:ann"]).await;
+    let audited: i64 = scene.redis.single().query(&["ZCARD", "parlor:index:audit:ann"]).await;
     assert_eq!(audited, 0);
 }
 
@@ -131,7 +131,7 @@ async fn a_key_is_shown_once_and_can_be_revoked() {
 #[tokio::test]
 async fn a_revocation_spares_a_key_that_took_the_name_meanwhile() {
     let site = OperatorSite::start().await;
-    let proxy = RedisProxy::start(&site.redis).await;
+    let proxy = RedisProxy::start(site.redis.single()).await;
     let slow = Node::plan().env("REDIS_URL", &proxy.url()).start().await;
     let (node, mut ann) = (&site.nodes[0], site.ann);
     let make = [("action", "make"), ("name", "billing"), ("scope_read", "on")];
@@ -153,14 +153,14 @@ async fn a_revocation_spares_a_key_that_took_the_name_meanwhile() {
 #[tokio::test]
 async fn a_role_of_an_account_that_is_gone_meanwhile_is_not_given() {
     let site = OperatorSite::start().await;
-    let proxy = RedisProxy::start(&site.redis).await;
+    let proxy = RedisProxy::start(site.redis.single()).await;
     let slow = Node::plan().env("REDIS_URL", &proxy.url()).start().await;
     let mut ann = site.ann;
     let id = User::registered(&slow, "bob").await.join(&slow, "lobby").await.user().to_owned();
     proxy.hold_from("staff_on");
     let meanwhile = async {
         proxy.wait_until_held().await;
-        assert_eq!(site.redis.query::<i64>(&["DEL", "parlor:record:user:bob"]).await, 1);
+        assert_eq!(site.redis.single().query::<i64>(&["DEL", "parlor:record:user:bob"]).await, 1);
         proxy.open();
     };
     let fields = [("action", "staff_on"), ("user", &*id)];

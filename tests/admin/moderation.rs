@@ -1,5 +1,6 @@
 //! What operators do to users, rooms and messages, on every node.
 
+use crate::support::deployment::{LayerKind, on_each_redis};
 use crate::support::http::Request;
 use crate::support::node::Node;
 use crate::support::operator_site::{OperatorSite, pairs};
@@ -12,9 +13,8 @@ async fn expect_closed(socket: &mut V1Client, code: u16, reason: &str) {
     assert_eq!(socket.closed(seconds(1)).await, (code, reason.to_owned()));
 }
 
-#[tokio::test]
-async fn a_kicked_user_leaves_on_every_node_and_may_rejoin() {
-    let mut scene = OperatorSite::start().await;
+async fn a_kicked_user_leaves_on_every_node_and_may_rejoin(layer: LayerKind) {
+    let mut scene = OperatorSite::start_on(layer).await;
     let bob = User::registered(&scene.nodes[1], "bob").await;
     let mut here = [bob.join(&scene.nodes[0], "lobby").await, bob.join(&scene.nodes[1], "lobby").await];
     let mut pushed = bob.handshake_at("/ws/push/lobby").connect(&scene.nodes[1]).await;
@@ -31,9 +31,8 @@ async fn a_kicked_user_leaves_on_every_node_and_may_rejoin() {
     assert_eq!(scene.audit_entries(1).await, pairs(&[("kick", &format!("lobby: bob ({id})"))]));
 }
 
-#[tokio::test]
-async fn a_banned_user_is_rejected_everywhere_until_unbanned() {
-    let mut scene = OperatorSite::start().await;
+async fn a_banned_user_is_rejected_everywhere_until_unbanned(layer: LayerKind) {
+    let mut scene = OperatorSite::start_on(layer).await;
     let mut bob = User::registered(&scene.nodes[1], "bob").await;
     let mut sockets = [bob.join(&scene.nodes[0], "lobby").await, bob.join(&scene.nodes[1], "kitchen").await];
     let id = sockets[0].user().to_owned();
@@ -52,9 +51,8 @@ async fn a_banned_user_is_rejected_everywhere_until_unbanned() {
     assert_eq!(scene.audit_entries(2).await, pairs(&[("unban", &about), ("ban", &about)]));
 }
 
-#[tokio::test]
-async fn the_browser_of_a_banned_account_is_banned_until_it_clears_cookies() {
-    let mut scene = OperatorSite::start().await;
+async fn the_browser_of_a_banned_account_is_banned_until_it_clears_cookies(layer: LayerKind) {
+    let mut scene = OperatorSite::start_on(layer).await;
     let [first, second] = [&scene.nodes[0], &scene.nodes[1]];
     let mut bob = User::guest(first).await;
     let guest = bob.join(first, "hall").await.user().to_owned();
@@ -85,9 +83,8 @@ async fn the_browser_of_a_banned_account_is_banned_until_it_clears_cookies() {
     assert_eq!(phone.get(first, "/chat/lobby/").await.status, 200);
 }
 
-#[tokio::test]
-async fn a_guest_is_found_by_nickname_and_banned_by_cookie() {
-    let mut scene = OperatorSite::start().await;
+async fn a_guest_is_found_by_nickname_and_banned_by_cookie(layer: LayerKind) {
+    let mut scene = OperatorSite::start_on(layer).await;
     let mut guest = User::guest(&scene.nodes[1]).await;
     assert_eq!(guest.post(&scene.nodes[1], "/accounts/guest/", &[("nickname", "zoe")]).await.status, 303);
     let mut socket = guest.join(&scene.nodes[1], "lobby").await;
@@ -107,9 +104,8 @@ async fn a_guest_is_found_by_nickname_and_banned_by_cookie() {
     assert_eq!(scene.audit_entries(2).await, pairs(&[("unban", &id), ("ban", &format!("~zoe ({id})"))]));
 }
 
-#[tokio::test]
-async fn a_closed_room_exists_only_for_operators_until_reopened() {
-    let mut scene = OperatorSite::start().await;
+async fn a_closed_room_exists_only_for_operators_until_reopened(layer: LayerKind) {
+    let mut scene = OperatorSite::start_on(layer).await;
     let [bob, eve] = [User::registered(&scene.nodes[1], "bob").await, User::anonymous()];
     let mut sockets = [
         bob.join(&scene.nodes[0], "lobby").await,
@@ -141,9 +137,8 @@ async fn a_closed_room_exists_only_for_operators_until_reopened() {
     assert_eq!(scene.audit_entries(3).await, pairs(&expected));
 }
 
-#[tokio::test]
-async fn a_private_room_stays_private_when_closed_and_reopened() {
-    let mut scene = OperatorSite::start().await;
+async fn a_private_room_stays_private_when_closed_and_reopened(layer: LayerKind) {
+    let mut scene = OperatorSite::start_on(layer).await;
     let mut bob = User::registered(&scene.nodes[1], "bob").await;
     assert_eq!(bob.post(&scene.nodes[1], "/rooms/", &[("room", "cellar")]).await.status, 303);
     for action in ["close", "reopen"] {
@@ -162,9 +157,8 @@ async fn a_private_room_stays_private_when_closed_and_reopened() {
     assert!(page.contains("<bdi>bob</bdi>"), "its owner: {page}");
 }
 
-#[tokio::test]
-async fn a_removed_message_disappears_from_history_on_every_node() {
-    let mut scene = OperatorSite::start().await;
+async fn a_removed_message_disappears_from_history_on_every_node(layer: LayerKind) {
+    let mut scene = OperatorSite::start_on(layer).await;
     let mut eve = User::anonymous().join(&scene.nodes[1], "lobby").await;
     let mut bob = User::anonymous().join(&scene.nodes[0], "lobby").await;
     for text in ["one", "two", "three"] {
@@ -190,9 +184,8 @@ async fn a_removed_message_disappears_from_history_on_every_node() {
     }
 }
 
-#[tokio::test]
-async fn operators_start_and_stop_push_streams() {
-    let mut scene = OperatorSite::start().await;
+async fn operators_start_and_stop_push_streams(layer: LayerKind) {
+    let mut scene = OperatorSite::start_on(layer).await;
     let mut receiver = TutorialClient::push(&scene.nodes[1], "lobby").await;
     let token = scene.ann.token(&scene.nodes[0]).await;
     let origin = format!("http://{}", scene.nodes[0].address());
@@ -207,11 +200,22 @@ async fn operators_start_and_stop_push_streams() {
     tail.receive_frame("push").await;
     assert_eq!(scene.ann.send(&scene.nodes[0], request("DELETE")).await.status, 200);
     until(PATIENCE, "the stream to be off", async || {
-        let state: String = scene.redis.query(&["GET", "parlor:t:{lobby}"]).await;
+        let state: String = scene.redis.server_of("lobby").await.query(&["GET", "parlor:t:{lobby}"]).await;
         holds(state == "off", || state)
     })
     .await;
     assert_eq!(scene.audit_entries(2).await, pairs(&[("push_stop", "lobby"), ("push_start", "lobby")]));
+}
+
+on_each_redis! {
+    a_kicked_user_leaves_on_every_node_and_may_rejoin
+    a_banned_user_is_rejected_everywhere_until_unbanned
+    the_browser_of_a_banned_account_is_banned_until_it_clears_cookies
+    a_guest_is_found_by_nickname_and_banned_by_cookie
+    a_closed_room_exists_only_for_operators_until_reopened
+    a_private_room_stays_private_when_closed_and_reopened
+    a_removed_message_disappears_from_history_on_every_node
+    operators_start_and_stop_push_streams
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod backfill;
 mod bad_events;
 mod budget;
 mod clocks;
+mod cluster;
 mod cluster_faults;
 mod cluster_server;
 mod corrupt_records;

@@ -100,8 +100,9 @@ async fn a_name_that_was_closed_and_reopened_may_be_made_private() {
 #[tokio::test]
 async fn the_release_of_a_public_room_is_no_command() {
     let mut site = OperatorSite::start().await;
-    let commands =
-        async |site: &OperatorSite| -> u64 { site.redis.query(&["XLEN", "parlor:{control}:log"]).await };
+    let commands = async |site: &OperatorSite| -> u64 {
+        site.redis.single().query(&["XLEN", "parlor:{control}:log"]).await
+    };
     assert_eq!(site.post("/admin/rooms/closed/", &[("action", "close")]).await, 303);
     let before = commands(&site).await;
     assert!(before > 0, "closing a room is a command");
@@ -128,7 +129,10 @@ async fn a_second_release_at_once_sends_no_member_away() {
         assert_eq!((releases.0.status, releases.1.status), (303, 303), "round {round}");
         let page = User::anonymous().get(&site.nodes[1], &format!("/chat/{room}/")).await;
         assert_eq!(page.status, 200, "round {round}: it is public");
-        assert!(!site.redis.exists(&format!("parlor:record:room:{{chat_{room}}}")).await, "round {round}");
+        assert!(
+            !site.redis.single().exists(&format!("parlor:record:room:{{chat_{room}}}")).await,
+            "round {round}"
+        );
     }
     assert_eq!(site.post("/admin/rooms/cellar-0/", &[("action", "release")]).await, 303);
 }

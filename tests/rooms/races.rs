@@ -94,7 +94,7 @@ async fn a_claim_does_not_undo_an_operators_closing(layer: LayerKind) {
     if layer == LayerKind::Memory {
         return; // no command makes an operator there
     }
-    let mut site = OperatorSite::start().await;
+    let mut site = OperatorSite::start_on(layer).await;
     let mut eve = User::registered(&site.nodes[1], "eve").await;
     for round in 0..ROUNDS {
         let (used, unused) = (format!("used {round}"), format!("unused {round}"));

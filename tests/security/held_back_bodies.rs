@@ -68,7 +68,7 @@ async fn a_revoked_key_publishes_no_more() {
     let held = HeldBack::send_head(node, &request).await;
     command(&site.redis, &["key", "revoke", "billing"]).await;
     assert_eq!(held.send_body().await.status, 401);
-    let length: i64 = site.redis.query(&["XLEN", "parlor:log:{chat_lobby}"]).await;
+    let length: i64 = site.redis.single().query(&["XLEN", "parlor:log:{chat_lobby}"]).await;
     assert_eq!(length, 0);
 }
 
@@ -84,7 +84,7 @@ async fn banned_and_logged_out_clients_say_nothing_more_under_their_name() {
         assert_eq!(site.post("/admin/users/", &[("action", "ban"), ("user", &id)]).await, 303);
         assert_eq!(held.send_body().await.status, 403);
     }
-    let length: i64 = site.redis.query(&["XLEN", "parlor:log:{chat_lobby}"]).await;
+    let length: i64 = site.redis.single().query(&["XLEN", "parlor:log:{chat_lobby}"]).await;
     assert_eq!(length, 0);
 }
 

@@ -1,5 +1,6 @@
 //! What nodes share: a Redis, or a Redis Cluster.
 
+use super::deployment::LayerKind;
 use super::redis::Redis;
 use super::redis_cluster::RedisCluster;
 
@@ -37,6 +38,23 @@ impl Backend for AnyRedis {
 }
 
 impl AnyRedis {
+    /// Starts that of a layer of many nodes.
+    pub async fn start(layer: LayerKind) -> Self {
+        match layer {
+            LayerKind::Memory => panic!("memory has no Redis"),
+            LayerKind::Redis => Self::Single(Redis::start().await),
+            LayerKind::Cluster => Self::Cluster(Box::new(RedisCluster::start().await)),
+        }
+    }
+
+    /// The server and the key of a record or an index, as in `index:audit:ann`.
+    pub async fn place_of(&self, name: &str) -> (&Redis, String) {
+        match self {
+            Self::Single(redis) => (redis, format!("parlor:{name}")),
+            Self::Cluster(_) => (self.server_of("control").await, format!("parlor:{{control}}:{name}")),
+        }
+    }
+
     /// All servers.
     pub fn servers(&self) -> Vec<&Redis> {
         match self {

@@ -3,7 +3,6 @@
 use super::backend::AnyRedis;
 use super::node::{Node, Plan};
 use super::redis::Redis;
-use super::redis_cluster::RedisCluster;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LayerKind {
@@ -35,16 +34,12 @@ impl Deployment {
     pub async fn of(layer: LayerKind, plan: &Plan) -> Self {
         match layer {
             LayerKind::Memory => Self { nodes: vec![plan.start().await], redis: None },
-            LayerKind::Redis => Self::on(AnyRedis::Single(Redis::start().await), plan).await,
-            LayerKind::Cluster => {
-                Self::on(AnyRedis::Cluster(Box::new(RedisCluster::start().await)), plan).await
+            LayerKind::Redis | LayerKind::Cluster => {
+                let redis = AnyRedis::start(layer).await;
+                let plan = plan.clone().redis(&redis);
+                Self { nodes: vec![plan.start().await, plan.start().await], redis: Some(redis) }
             }
         }
-    }
-
-    async fn on(redis: AnyRedis, plan: &Plan) -> Self {
-        let plan = plan.clone().redis(&redis);
-        Self { nodes: vec![plan.start().await, plan.start().await], redis: Some(redis) }
     }
 
     /// The single Redis of the nodes.
@@ -83,3 +78,20 @@ macro_rules! on_every_layer {
     };
 }
 pub(crate) use on_every_layer;
+
+/// Makes a test for each layer of many nodes of each function that takes a [`LayerKind`].
+macro_rules! on_each_redis {
+    ($($clause:ident)*) => {
+        mod redis {
+            $(#[tokio::test] async fn $clause() {
+                super::$clause(crate::support::deployment::LayerKind::Redis).await;
+            })*
+        }
+        mod cluster {
+            $(#[tokio::test] async fn $clause() {
+                super::$clause(crate::support::deployment::LayerKind::Cluster).await;
+            })*
+        }
+    };
+}
+pub(crate) use on_each_redis;

@@ -12,6 +12,7 @@ use parlor::{
 };
 
 use super::backend::{AnyRedis, Backend};
+use super::deployment::LayerKind;
 use super::redis::Redis;
 use super::redis_cluster::RedisCluster;
 use super::wait::{PATIENCE, holds, seconds, until};
@@ -90,11 +91,11 @@ impl LayerNodes {
     }
 
     pub async fn on_redis() -> Self {
-        Self::on(AnyRedis::Single(Redis::start().await)).await
+        Self::on(AnyRedis::start(LayerKind::Redis).await).await
     }
 
     pub async fn on_cluster() -> Self {
-        Self::on(AnyRedis::Cluster(Box::new(RedisCluster::start().await))).await
+        Self::on(AnyRedis::start(LayerKind::Cluster).await).await
     }
 
     /// Connects two nodes to a Cluster that the test changes.

@@ -1,12 +1,14 @@
-//! Two nodes on one Redis with the operator ann, and her entries in the audit log.
+//! Two nodes on one Redis, or on a Redis Cluster, with the operator ann, and her entries in the audit
+//! log.
 
+use super::backend::AnyRedis;
 use super::cli::operator;
+use super::deployment::LayerKind;
 use super::node::Node;
-use super::redis::Redis;
 use super::user::User;
 
 pub struct OperatorSite {
-    pub redis: Redis,
+    pub redis: AnyRedis,
     pub nodes: [Node; 2],
     pub ann: User,
 }
@@ -14,7 +16,12 @@ pub struct OperatorSite {
 impl OperatorSite {
     /// Starts two nodes; ann has a session on the first.
     pub async fn start() -> Self {
-        let redis = Redis::start().await;
+        Self::start_on(LayerKind::Redis).await
+    }
+
+    /// Starts them on a layer of many nodes.
+    pub async fn start_on(layer: LayerKind) -> Self {
+        let redis = AnyRedis::start(layer).await;
         let nodes = Node::several::<2>(&redis).await;
         let ann = operator(&nodes[0], &redis, "ann").await;
         Self { redis, nodes, ann }
@@ -27,8 +34,8 @@ impl OperatorSite {
 
     /// Ann's last entries in the audit log, the newest first: action and subject.
     pub async fn audit_entries(&self, count: usize) -> Vec<(String, String)> {
-        let lines: Vec<String> =
-            self.redis.query(&["ZREVRANGE", "parlor:index:audit:ann", "0", &(count - 1).to_string()]).await;
+        let (server, key) = self.redis.place_of("index:audit:ann").await;
+        let lines: Vec<String> = server.query(&["ZREVRANGE", &key, "0", &(count - 1).to_string()]).await;
         let entries = lines.iter().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
         let texts = entries.map(|entry| {
             assert_eq!(entry["who"], "ann", "{entry}");

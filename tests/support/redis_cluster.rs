@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
+use std::process::Command;
+use std::thread;
 
 use futures_util::future::join_all;
 
@@ -207,6 +209,23 @@ impl RedisCluster {
         }
     }
 
+    /// The number of calls of each command that have failed, as in `evalsha`.
+    pub async fn failed_calls(&self) -> BTreeMap<String, u64> {
+        let mut failed = BTreeMap::new();
+        for server in self.servers() {
+            let stats: String = server.query(&["INFO", "commandstats"]).await;
+            for line in stats.lines().filter_map(|line| line.strip_prefix("cmdstat_")) {
+                let (command, figures) = line.split_once(':').expect("a command and its figures");
+                let count = figures.split(',').find_map(|figure| figure.strip_prefix("failed_calls="));
+                let count: u64 = count.expect("a count").parse().expect("a number");
+                if count > 0 {
+                    *failed.entry(command.to_owned()).or_default() += count;
+                }
+            }
+        }
+        failed
+    }
+
     /// The number of errors of each kind that all servers have answered, as in `CROSSSLOT`.
     pub async fn errors(&self) -> BTreeMap<String, u64> {
         let mut errors = BTreeMap::new();
@@ -218,5 +237,18 @@ impl RedisCluster {
             }
         }
         errors
+    }
+}
+
+/// Whatever a test did on a Cluster, no command had keys of several slots.
+impl Drop for RedisCluster {
+    fn drop(&mut self) {
+        for server in self.live().filter(|_| !thread::panicking()) {
+            let mut command = Command::new("timeout");
+            command.args(["3", "redis-cli", "-p", &server.redis.port().to_string(), "INFO", "errorstats"]);
+            let stats = command.output().expect("redis-cli").stdout;
+            let stats = String::from_utf8_lossy(&stats);
+            assert!(!stats.contains("errorstat_CROSSSLOT"), "a command had keys of several slots: {stats}");
+        }
     }
 }
