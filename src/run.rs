@@ -53,7 +53,7 @@ pub fn run(application: Application) -> ExitCode {
         }
     };
     let mut config = arguments.config;
-    if let Err(error) = config.read_redis_password() {
+    if let Err(error) = config.read_redis_files() {
         config.log_format.print_failure(application.name, &Chain(&error).to_string());
         return ExitCode::from(USAGE_ERROR);
     }

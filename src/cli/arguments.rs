@@ -9,7 +9,7 @@ use super::{password, usage};
 use crate::app::Application;
 use crate::config::app_name::AppName;
 use crate::config::secret::Source;
-use crate::config::{Config, REDIS_PASSWORD};
+use crate::config::{Config, REDIS_PASSWORD, SENTINEL_PASSWORD};
 use crate::config::{auth, setting, tokens};
 use crate::telemetry::LogFormat;
 
@@ -98,7 +98,8 @@ impl Arguments {
         let command = Self::command_of(application);
         let settings: Vec<&OsStr> = command.get_arguments().filter_map(Arg::get_env).collect();
         // The command line only takes the files of secrets.
-        let secrets = [auth::SECRET, auth::OPERATOR, tokens::KEY, REDIS_PASSWORD].map(Source::variable);
+        let secrets = [auth::SECRET, auth::OPERATOR, tokens::KEY, REDIS_PASSWORD, SENTINEL_PASSWORD]
+            .map(Source::variable);
         let password = setting::variable(password::VARIABLE);
         let prefix = setting::variable("");
         let unknown = std::env::vars_os().filter(|(name, value)| {

@@ -14,6 +14,9 @@ pub(crate) mod limits;
 pub(crate) mod network;
 pub mod parsers;
 pub(crate) mod redis_address;
+pub(crate) mod redis_setting_error;
+pub(crate) mod redis_tls;
+pub(crate) mod redis_tls_settings;
 pub(crate) mod redis_url;
 pub(crate) mod secret;
 pub(crate) mod secret_error;
@@ -30,6 +33,8 @@ use crate::config::network::NetworkConfig;
 use crate::config::parsers::{
     address, boolean, file, folder, log_level, number, positive, redis_prefix, redis_url,
 };
+use crate::config::redis_setting_error::RedisSettingError;
+use crate::config::redis_tls_settings::RedisTlsSettings;
 use crate::config::redis_url::RedisUrl;
 use crate::config::secret::{Secret, Source};
 use crate::config::secret_error::SecretError;
@@ -37,6 +42,7 @@ use crate::config::tokens::Tokens;
 use crate::telemetry::LogFormat;
 
 pub(crate) const REDIS_PASSWORD: Source = Source { flag: "--redis-password-file" };
+pub(crate) const SENTINEL_PASSWORD: Source = Source { flag: "--redis-sentinel-password-file" };
 
 /// Every setting of a node is a flag and an environment variable. The flag wins. The variable is
 /// made of the application's name and the flag, unless the setting names one. In the texts for
@@ -52,7 +58,8 @@ pub struct Config {
 
     /// URL of the Redis that all nodes share: redis://host:port/db,
     /// redis+unix:///path/of/socket?db=0, or redis+sentinel://host:port,host:port/NAME for a master
-    /// that Sentinels monitor; without it, the node runs alone
+    /// that Sentinels monitor; rediss:// and rediss+sentinel:// with TLS; without it, the node runs
+    /// alone
     #[arg(long, env = "REDIS_URL", value_name = "URL", global = true, hide_env_values = true, value_parser = redis_url)]
     redis_url: Option<RedisUrl>,
 
@@ -71,6 +78,15 @@ pub struct Config {
     /// {NAME}_REDIS_PASSWORD. All users of a machine can read its command lines
     #[arg(long, value_name = "FILE", global = true, value_parser = file)]
     redis_password_file: Option<PathBuf>,
+
+    /// File with the password of the Sentinels, if they have one; can also be set in
+    /// {NAME}_REDIS_SENTINEL_PASSWORD
+    #[arg(long, value_name = "FILE", global = true, value_parser = file)]
+    redis_sentinel_password_file: Option<PathBuf>,
+
+    /// TLS to Redis.
+    #[command(flatten)]
+    redis_tls: RedisTlsSettings,
 
     /// Retry while Redis is unreachable at the start, instead of exiting
     #[arg(long, value_parser = boolean)]
@@ -181,16 +197,31 @@ impl Config {
         self.tokens.read_secret()
     }
 
-    /// Reads the password of Redis, which commands use as well.
+    /// Reads the passwords and certificates for Redis, which commands use as well.
     ///
     /// # Errors
-    /// Returns [`SecretError`] when it cannot be read.
-    pub(crate) fn read_redis_password(&mut self) -> Result<(), SecretError> {
-        let password = REDIS_PASSWORD.read(self.redis_password_file.as_deref())?;
-        if let (Some(url), Some(password)) = (&self.redis_url, password.as_ref().and_then(Secret::text)) {
-            let setting = REDIS_PASSWORD.shown(self.redis_password_file.as_deref());
-            self.redis_url = Some(url.clone().with_password(password, setting));
+    /// Returns [`RedisSettingError`] when they cannot be read, or do not fit the URL.
+    pub(crate) fn read_redis_files(&mut self) -> Result<(), RedisSettingError> {
+        let (file, sentinel_file) = (&self.redis_password_file, &self.redis_sentinel_password_file);
+        let password = REDIS_PASSWORD.read(file.as_deref())?;
+        let sentinel_password = SENTINEL_PASSWORD.read(sentinel_file.as_deref())?;
+        let Some(mut url) = self.redis_url().cloned() else { return Ok(()) };
+        if let Some(password) = password.as_ref().and_then(Secret::text) {
+            url = url.with_password(password, REDIS_PASSWORD.shown(file.as_deref()));
         }
+        if let Some(password) = sentinel_password.as_ref().and_then(Secret::text) {
+            if !url.has_sentinels() {
+                let setting = SENTINEL_PASSWORD.shown(sentinel_file.as_deref());
+                return Err(RedisSettingError::NoSentinels(setting));
+            }
+            url = url.with_sentinel_password(password);
+        }
+        if url.is_tls() {
+            url = url.with_tls(self.redis_tls.read()?);
+        } else if let Some(setting) = self.redis_tls.first_set() {
+            return Err(RedisSettingError::NoTls(setting));
+        }
+        self.redis_url = Some(url);
         Ok(())
     }
 

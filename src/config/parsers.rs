@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use rustls::pki_types::ServerName;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -34,13 +35,16 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(crate) fn redis_url(text: &str) -> Result<RedisUrl, String> {
-    if text.starts_with("rediss") {
-        return Err("TLS to Redis is not built in".to_owned());
-    }
     if !text.is_empty() {
         RedisAddress::parse(text)?;
     }
     Ok(RedisUrl::from(text))
+}
+
+/// Parses the name that a certificate must have.
+pub(crate) fn server_name(text: &str) -> Result<ServerName<'static>, String> {
+    let name = ServerName::try_from(text.to_owned());
+    name.map_err(|_| "expected a name as redis.example.com, or an address".to_owned())
 }
 
 /// Parses a prefix of keys or channels. Braces would take the place of a group's in Redis Cluster.

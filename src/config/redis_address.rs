@@ -6,8 +6,10 @@ use std::net::Ipv6Addr;
 use percent_encoding::percent_decode_str;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, ProtocolVersion, RedisConnectionInfo};
 
+use crate::config::redis_tls::RedisTls;
+
 const EXPECTED: &str = "expected a URL as redis://127.0.0.1:6379/0, redis+unix:///path/of/socket?db=0, \
-     redis+sentinel://host:port,host:port/name or redis+cluster://host:port,host:port";
+     redis+sentinel://host:port,host:port/name or redis+cluster://host:port,host:port; with TLS, rediss…";
 const REDIS_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
@@ -23,6 +25,8 @@ pub(crate) struct RedisAddress {
     pub(crate) seeds: Vec<ConnectionInfo>,
     /// The setting that the password comes from, unless that is the URL.
     pub(crate) password_setting: Option<String>,
+    /// How TLS is spoken, if it is; the URL alone does not say.
+    pub(crate) tls: Option<RedisTls>,
 }
 
 impl RedisAddress {
@@ -93,7 +97,14 @@ impl RedisAddress {
 
     /// Creates the address of one server.
     fn new(server: ConnectionInfo) -> Self {
-        Self { server, sentinels: vec![], name: String::new(), seeds: vec![], password_setting: None }
+        Self {
+            server,
+            sentinels: vec![],
+            name: String::new(),
+            seeds: vec![],
+            password_setting: None,
+            tls: None,
+        }
     }
 
     /// Replaces the password of the server, the master or the nodes of the Cluster by this one, of
@@ -106,6 +117,14 @@ impl RedisAddress {
         self.password_setting = Some(setting);
     }
 
+    /// Replaces the password of the Sentinels by this one.
+    pub(crate) fn set_sentinel_password(&mut self, password: &str) {
+        for info in &mut self.sentinels {
+            let settings = info.redis_settings().clone().set_password(password);
+            *info = info.clone().set_redis_settings(settings);
+        }
+    }
+
     /// Returns the server at this host and port, with everything else as of this address.
     pub(crate) fn server_at(&self, host: &str, port: u16) -> ConnectionInfo {
         let address = match self.server.addr().clone() {
@@ -115,6 +134,11 @@ impl RedisAddress {
             _ => ConnectionAddr::Tcp(host.to_owned(), port),
         };
         self.server.clone().set_addr(address)
+    }
+
+    /// Returns whether the URL is one with TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.server.addr(), ConnectionAddr::TcpTls { .. })
     }
 
     /// Returns whether it is a Cluster.

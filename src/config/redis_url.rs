@@ -1,6 +1,7 @@
-//! The URL of Redis as it is set, with passwords that are set elsewhere.
+//! The URL of Redis as it is set, with what is set elsewhere: passwords, and TLS.
 
 use crate::config::redis_address::RedisAddress;
+use crate::config::redis_tls::RedisTls;
 
 /// A Redis URL; empty, without Redis, if the variable is empty.
 #[derive(Clone, Debug)]
@@ -8,6 +9,9 @@ pub struct RedisUrl {
     text: String,
     /// The password that replaces its own, and the setting that it comes from.
     password: Option<(String, String)>,
+    /// The password that replaces its own for Sentinels.
+    sentinel_password: Option<String>,
+    tls: Option<RedisTls>,
 }
 
 impl RedisUrl {
@@ -16,9 +20,29 @@ impl RedisUrl {
         self.text.is_empty()
     }
 
+    /// Returns whether it is one with TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        RedisAddress::parse(&self.text).is_ok_and(|address| address.is_tls())
+    }
+
+    /// Returns whether it is one of Sentinels.
+    pub(crate) fn has_sentinels(&self) -> bool {
+        RedisAddress::parse(&self.text).is_ok_and(|address| !address.sentinels.is_empty())
+    }
+
     /// Returns the URL with this password, of this setting, instead of its own.
     pub(crate) fn with_password(self, password: &str, setting: impl Into<String>) -> Self {
         Self { password: Some((password.to_owned(), setting.into())), ..self }
+    }
+
+    /// Returns the URL with this password for its Sentinels.
+    pub(crate) fn with_sentinel_password(self, password: &str) -> Self {
+        Self { sentinel_password: Some(password.to_owned()), ..self }
+    }
+
+    /// Returns the URL with TLS of this kind.
+    pub(crate) fn with_tls(self, tls: RedisTls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 
     /// Returns the address that it is.
@@ -30,13 +54,20 @@ impl RedisUrl {
         if let Some((password, setting)) = &self.password {
             address.set_password(password, setting.clone());
         }
+        if let Some(password) = &self.sentinel_password {
+            address.set_sentinel_password(password);
+        }
+        address.tls = match &self.tls {
+            None if address.is_tls() => Some(RedisTls::of_system()),
+            tls => tls.clone(),
+        };
         Ok(address)
     }
 }
 
 impl From<&str> for RedisUrl {
     fn from(text: &str) -> Self {
-        Self { text: text.to_owned(), password: None }
+        Self { text: text.to_owned(), password: None, sentinel_password: None, tls: None }
     }
 }
 
@@ -59,6 +90,17 @@ mod tests {
                 assert_eq!((settings.username(), settings.password()), (user, Some("p@/")), "{url}");
             }
             assert!(address.login_settings().contains("A_PASSWORD"));
+        }
+    }
+
+    #[test]
+    fn sentinels_get_their_own_password() {
+        let url = RedisUrl::from("redis+sentinel://:one@a,b/m?sentinel_username=eve");
+        let address = url.with_sentinel_password("two").address().unwrap();
+        assert_eq!(address.server.redis_settings().password(), Some("one"));
+        for sentinel in &address.sentinels {
+            let settings = sentinel.redis_settings();
+            assert_eq!((settings.username(), settings.password()), (Some("eve"), Some("two")));
         }
     }
 }

@@ -9,7 +9,8 @@ pub fn redis_address(bytes: &[u8]) {
     // The result has one entry of some hundred bytes for each host.
     let Ok(address) = within(16 * 1024 + 1024 * url.len(), || RedisAddress::parse(url)) else { return };
     assert!(!address.text().is_empty(), "{url} is nowhere");
-    // The text before the last `@` holds credentials, unless it is part of a path.
+    // The text before the last `@` holds credentials, unless it is part of a path or a parameter.
+    let url = url.split('?').next().unwrap_or_default();
     if !address.text().contains('/')
         && let Some((login, rest)) = url.rsplit_once('@')
     {

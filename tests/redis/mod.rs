@@ -27,6 +27,8 @@ mod rewritten_logs;
 mod short_stops;
 mod sites;
 mod starts;
+mod tls;
+mod tls_sentinels;
 mod unavailable;
 mod version_before;
 mod wire;

@@ -3,6 +3,7 @@
 pub mod access_fixture;
 pub mod api_client;
 pub mod assets;
+pub mod authority;
 pub mod backend;
 pub mod body_stream;
 pub mod browser;
@@ -52,6 +53,7 @@ pub mod rooms_client;
 pub mod routes;
 pub mod sentinel;
 pub mod test_app;
+pub mod tls_redis;
 pub mod tutorial_client;
 pub mod user;
 pub mod v1_client;

@@ -51,7 +51,7 @@ impl Redis {
 
     /// Waits until each replica acknowledges what it is sent. Before its first acknowledgement, up
     /// to a second after it is in step, it is sent nothing.
-    async fn wait_for_acks(&self) {
+    pub async fn wait_for_acks(&self) {
         let mut connection = self.connection().await.expect("a connection to Redis");
         until(PATIENCE, "an acknowledgement of each replica", async || {
             let info: String = self.query(&["INFO", "replication"]).await;
@@ -64,7 +64,7 @@ impl Redis {
         .await;
     }
 
-    async fn wait_until_in_step(&self) {
+    pub async fn wait_until_in_step(&self) {
         until(PATIENCE, "a replica to be in step", async || {
             let info: String = self.query(&["INFO", "replication"]).await;
             holds(info.contains("master_link_status:up"), || info.clone())

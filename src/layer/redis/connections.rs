@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_redis::{Connection, Manager, Pool, PoolError, Runtime, Timeouts};
+use deadpool::Runtime;
+use deadpool::managed::{PoolError, Timeouts};
 use parking_lot::Mutex;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::ConnectionLike;
 use redis::{
     AsyncConnectionConfig, Cmd, ConnectionInfo, FromRedisValue, Pipeline, PushInfo, PushKind, RedisError,
     RedisResult, Value, from_redis_value,
@@ -14,7 +15,9 @@ use redis::{
 
 use crate::layer::error::LayerError;
 use crate::layer::redis::answer_time::{COMMAND_TIMEOUT, Timed};
+use crate::layer::redis::connection::Connection;
 use crate::layer::redis::health::Health;
+use crate::layer::redis::pool::{Manager, Pool, PooledConnection};
 use crate::layer::redis::shards::Place;
 use crate::telemetry::METRICS;
 use crate::wire::time::millis;
@@ -39,7 +42,7 @@ pub(super) enum Lane {
 
 /// Connections to a server.
 ///
-/// The pool checks a connection with a `PING` each time it hands one out (deadpool-redis 0.23).
+/// The pool checks a connection with a `PING` each time it hands one out.
 /// That would double every publish, so the connection is kept until it ends, and only then is the
 /// next one taken from the pool. With RESP3 the library reports when a connection has ended.
 pub(super) struct Connections {
@@ -53,9 +56,9 @@ pub(super) struct Connections {
 
 #[derive(Default)]
 struct ConnectionState {
-    shared: Option<MultiplexedConnection>,
+    shared: Option<Connection>,
     /// The connection for large answers.
-    bulk: Option<MultiplexedConnection>,
+    bulk: Option<Connection>,
     /// The pool of the current master, as far as it is known, with the server's name.
     pool: Option<(String, Pool)>,
 }
@@ -75,8 +78,8 @@ impl Connections {
         &self.health
     }
 
-    fn manager(info: ConnectionInfo, state: &Arc<Mutex<ConnectionState>>) -> RedisResult<Manager> {
-        let state = Arc::downgrade(state);
+    fn manager(&self, server: ConnectionInfo) -> Manager {
+        let state = Arc::downgrade(&self.state);
         let on_push = move |push: PushInfo| {
             if push.kind == PushKind::Disconnection
                 && let Some(state) = state.upgrade()
@@ -87,10 +90,9 @@ impl Connections {
             Ok::<(), ()>(())
         };
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(COMMAND_TIMEOUT))
             .set_response_timeout(None) // see `Timed`
             .set_push_sender(on_push);
-        Manager::new_with_config(info, config)
+        Manager { address: self.place.address().clone(), server, config }
     }
 
     /// Drops the connections to a server that is not the master any more.
@@ -104,7 +106,7 @@ impl Connections {
     }
 
     /// Returns a pool of connections to the current master, and the master's name.
-    async fn pool(&self) -> Result<(String, Pool), PoolError> {
+    async fn pool(&self) -> RedisResult<(String, Pool)> {
         let server = self.place.server().await?;
         let name = server.addr().to_string();
         let mut state = self.state.lock();
@@ -114,7 +116,7 @@ impl Connections {
             return Ok((name, pool.clone()));
         }
         let timeout = Some(COMMAND_TIMEOUT);
-        let pool = Pool::builder(Self::manager(server, &self.state)?)
+        let pool = Pool::builder(self.manager(server))
             .max_size(MAX_POOL_CONNECTIONS)
             .timeouts(Timeouts { wait: timeout, create: timeout, recycle: timeout })
             .runtime(Runtime::Tokio1)
@@ -157,7 +159,11 @@ impl Connections {
 
     /// Returns when this many replicas have what this connection wrote. `WAIT` blocks its
     /// connection, so that has to be one of its own.
-    async fn wait(&self, connection: &mut Timed<Connection>, replicas: usize) -> Result<(), LayerError> {
+    async fn wait(
+        &self,
+        connection: &mut Timed<PooledConnection>,
+        replicas: usize,
+    ) -> Result<(), LayerError> {
         let mut wait = Cmd::new();
         wait.arg("WAIT").arg(replicas).arg(millis(REPLICATION_TIMEOUT));
         let reply = run_on(self, connection, &[&wait]).await?.pop().unwrap_or(Ok(Value::Nil));
@@ -172,8 +178,8 @@ impl Connections {
     /// Returns one of the connections that callers share.
     async fn shared(
         &self,
-        shared: fn(&mut ConnectionState) -> &mut Option<MultiplexedConnection>,
-    ) -> Result<Timed<MultiplexedConnection>, LayerError> {
+        shared: fn(&mut ConnectionState) -> &mut Option<Connection>,
+    ) -> Result<Timed<Connection>, LayerError> {
         if let Some(connection) = shared(&mut self.state.lock()) {
             return Ok(Timed(connection.clone()));
         }
@@ -191,7 +197,7 @@ impl Connections {
             .await
             .inspect_err(|error| *opening = Some((Instant::now(), error.clone())))?;
         // Taken: the pool would lend it to those that wait for replicas, too.
-        let connection = Connection::take(connection.0);
+        let connection = connection.0.take();
         let mut state = self.state.lock();
         let is_current = state.pool.as_ref().is_some_and(|(current, _)| *current == name);
         if is_current {
@@ -201,7 +207,7 @@ impl Connections {
     }
 
     /// Returns a connection from the pool, and the name of its server.
-    async fn pooled(&self) -> Result<(String, Timed<Connection>), LayerError> {
+    async fn pooled(&self) -> Result<(String, Timed<PooledConnection>), LayerError> {
         let (name, pool) = self.pool().await?;
         let connection = pool.get().await?;
         // The master may have changed meanwhile.
@@ -260,8 +266,8 @@ async fn run_on(
 }
 
 /// A pool without a connection has no server, or one that is not ready.
-impl From<PoolError> for LayerError {
-    fn from(error: PoolError) -> Self {
+impl From<PoolError<RedisError>> for LayerError {
+    fn from(error: PoolError<RedisError>) -> Self {
         match error {
             PoolError::Backend(error) => error.into(),
             PoolError::Timeout(_) => Self::TimedOut("accept a connection"),

@@ -10,8 +10,10 @@ use tokio::time::timeout;
 
 use crate::config::redis_address::RedisAddress;
 use crate::layer::redis::dial::dial;
+use crate::layer::redis::fault::{Fault, permanent, temporary};
 use crate::layer::redis::resp::{self, Value};
 use crate::layer::redis::shards::Place;
+use crate::layer::redis::wrong_port::{self, SPEAKS_TLS};
 
 /// Time in which a server has to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -27,15 +29,6 @@ const OLDEST_CLUSTER_VERSION: (u32, u32) = (7, 0);
 const PERMANENT_ERRORS: [&str; 6] =
     ["noauth", "noperm", "wrongpass", "unknown command", "unknown redis command", "cluster support disabled"];
 
-/// Why a server is of no use to this node.
-#[derive(Debug)]
-pub(super) struct Fault {
-    /// One line: what the server said or did, and what to do.
-    pub(super) cause: String,
-    /// Whether only an operator can mend it.
-    pub(super) is_permanent: bool,
-}
-
 /// What a server says of itself.
 #[derive(Debug, Default)]
 pub(super) struct ServerInfo {
@@ -48,8 +41,15 @@ pub(super) struct ServerInfo {
 /// # Errors
 /// Returns a [`Fault`] for a server that cannot be reached, or that this node cannot use.
 pub(super) async fn ask(place: &Place) -> Result<ServerInfo, Fault> {
-    let server = place.server().await.map_err(|error| temporary(&root_cause(&error)))?;
-    ask_server(place.address(), &server).await
+    let address = place.address();
+    let server = match place.server().await {
+        Ok(server) => server,
+        Err(error) => return Err(or_wrong_port(Fault::from_error(&error), &address.sentinels).await),
+    };
+    match ask_server(address, &server).await {
+        Ok(info) => Ok(info),
+        Err(fault) => Err(or_wrong_port(fault, &[server]).await),
+    }
 }
 
 /// Asks servers until one answers as it should.
@@ -64,7 +64,19 @@ pub(super) async fn ask_any(address: &RedisAddress, servers: &[ConnectionInfo]) 
             Err(fault) => last = fault,
         }
     }
-    Err(last)
+    Err(or_wrong_port(last, servers).await)
+}
+
+/// Returns the fault, unless a server speaks TLS and the URL is one without, or the reverse.
+async fn or_wrong_port(fault: Fault, servers: &[ConnectionInfo]) -> Fault {
+    if !fault.is_permanent {
+        for server in servers {
+            if let Some(fault) = wrong_port::find(server).await {
+                return fault;
+            }
+        }
+    }
+    fault
 }
 
 /// Asks a server who it is.
@@ -73,7 +85,7 @@ pub(super) async fn ask_any(address: &RedisAddress, servers: &[ConnectionInfo]) 
 /// Returns a [`Fault`] for a server that cannot be reached, or that this node cannot use.
 pub(super) async fn ask_server(address: &RedisAddress, server: &ConnectionInfo) -> Result<ServerInfo, Fault> {
     let answers = async {
-        let mut io = dial(server).await.map_err(|error| temporary(&root_cause(&error)))?;
+        let mut io = dial(address, server).await.map_err(|error| Fault::from_error(&error))?;
         let mut out = Vec::new();
         resp::command(
             &mut out,
@@ -81,7 +93,10 @@ pub(super) async fn ask_server(address: &RedisAddress, server: &ConnectionInfo) 
         );
         resp::command(&mut out, &[b"INFO", b"memory"]);
         // What the server says before it closes explains more than the failure of a write.
-        let written = io.write_all(&out).await;
+        let written = match io.write_all(&out).await {
+            Ok(()) => io.flush().await,
+            failed => failed,
+        };
         let mut received = Vec::new();
         let greeting = loop {
             if let Some((value, length)) = parse(&received)? {
@@ -156,10 +171,10 @@ impl Greeting {
         let mut numbers = self.version.split('.').map(|number| number.parse().unwrap_or(u32::MAX));
         let version = (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(u32::MAX));
         if version < OLDEST_VERSION {
-            return Err(permanent(&format!("this is Redis {}: expected 6.2 or newer", self.version)));
+            return Err(permanent(format!("this is Redis {}: expected 6.2 or newer", self.version)));
         }
         if is_cluster && version < OLDEST_CLUSTER_VERSION {
-            return Err(permanent(&format!(
+            return Err(permanent(format!(
                 "this is Redis {}, without sharded pub/sub: expected 7.0 or newer for a Cluster",
                 self.version
             )));
@@ -191,15 +206,19 @@ fn parse(received: &[u8]) -> Result<Option<(Value<'_>, usize)>, Fault> {
 pub(super) fn foreign(received: &[u8]) -> Fault {
     permanent(match received {
         [b'H', b'T', b'T', b'P', b'/', ..] => "this is an HTTP server, not Redis",
-        [0x15 | 0x16, 3, ..] => "this port speaks TLS: TLS to Redis is not built in",
+        [0x15 | 0x16, 3, ..] => SPEAKS_TLS,
         _ => "the server answers, and is not Redis",
     })
 }
 
 /// Returns the fault of a connection that ended before an answer.
 fn ended(error: Option<io::Error>) -> Fault {
-    let why = error.map(|error| format!(" ({})", root_cause(&error))).unwrap_or_default();
-    temporary(&format!("the server closed the connection without an answer to HELLO{why}: is it Redis?"))
+    let fault = error.map(|error| Fault::from_error(&error));
+    if let Some(fault) = fault.clone().filter(|fault| fault.is_permanent) {
+        return fault;
+    }
+    let why = fault.map(|fault| format!(" ({})", fault.cause)).unwrap_or_default();
+    temporary(format!("the server closed the connection without an answer to HELLO{why}: is it Redis?"))
 }
 
 /// Returns the fault that this error of Redis means, with what to do about it.
@@ -209,8 +228,8 @@ pub(super) fn explain(reply: &str, address: &RedisAddress) -> Fault {
         "NOAUTH" => permanent(
             "NOAUTH: Redis requires a password; give it in REDIS_URL, as redis://:PASSWORD@host:port",
         ),
-        "WRONGPASS" => permanent(&format!("{reply}; check {}", address.login_settings())),
-        "NOPERM" => permanent(&format!("{reply}; check the ACL of the user in Redis")),
+        "WRONGPASS" => permanent(format!("{reply}; check {}", address.login_settings())),
+        "NOPERM" => permanent(format!("{reply}; check the ACL of the user in Redis")),
         "DENIED" => permanent(
             "DENIED: Redis runs in protected mode and takes no clients of other machines; set a password in \
              Redis (requirepass), or `bind` and `protected-mode no`",
@@ -219,9 +238,9 @@ pub(super) fn explain(reply: &str, address: &RedisAddress) -> Fault {
             temporary("Redis has reached its limit of clients; raise `maxclients` in Redis")
         }
         "ERR" if is_unknown && reply.to_ascii_uppercase().contains("HELLO") => {
-            permanent(&format!("{reply}; expected Redis 6.2 or newer, with HELLO not renamed"))
+            permanent(format!("{reply}; expected Redis 6.2 or newer, with HELLO not renamed"))
         }
-        "ERR" if is_unknown => permanent(&format!("{reply}; it must not be renamed or disabled in Redis")),
+        "ERR" if is_unknown => permanent(format!("{reply}; it must not be renamed or disabled in Redis")),
         _ => temporary(reply),
     }
 }
@@ -232,31 +251,11 @@ pub(super) fn is_permanent(text: &str) -> bool {
     PERMANENT_ERRORS.iter().any(|error| text.contains(error))
 }
 
-pub(super) fn temporary(cause: &str) -> Fault {
-    Fault { cause: cause.to_owned(), is_permanent: false }
-}
-
-fn permanent(cause: &str) -> Fault {
-    Fault { cause: cause.to_owned(), is_permanent: true }
-}
-
 /// Returns the `maxmemory-policy` of `INFO memory` if it discards keys and memory has a limit.
 fn eviction(memory: &str) -> Option<String> {
     let field = |name: &str| memory.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     let is_limited = field("maxmemory").is_some_and(|limit| limit != "0");
     field("maxmemory_policy").filter(|policy| is_limited && *policy != "noeviction").map(str::to_owned)
-}
-
-/// Returns the innermost cause in the words of the operating system: `connection refused`.
-pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    let text = cause.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 #[cfg(test)]

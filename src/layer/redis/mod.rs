@@ -18,6 +18,7 @@ mod channel_changes;
 mod clock;
 mod command_queue;
 mod commands;
+mod connection;
 mod connections;
 mod control;
 mod cursor;
@@ -26,6 +27,7 @@ mod decisions;
 mod diagnosis;
 mod dial;
 mod effects;
+mod fault;
 mod follower;
 mod health;
 mod heartbeat;
@@ -42,6 +44,7 @@ mod log_end;
 mod member_view;
 mod membership;
 mod pipeline;
+mod pool;
 mod presence;
 #[cfg(test)]
 mod presence_model;
@@ -58,6 +61,8 @@ mod shards;
 pub(crate) mod store;
 mod subscriber;
 mod tail_cache;
+mod tls;
+mod wrong_port;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +83,8 @@ use crate::layer::redis::absent_records::AbsentRecords;
 use crate::layer::redis::clock::RedisClock;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::decisions::{DecisionLog, DecisionWriter};
-use crate::layer::redis::diagnosis::{Fault, ServerInfo};
+use crate::layer::redis::diagnosis::ServerInfo;
+use crate::layer::redis::fault::{Fault, temporary};
 use crate::layer::redis::follower::LogFollower;
 use crate::layer::redis::heartbeat::{Heartbeat, MeasuredLag};
 use crate::layer::redis::keys::Keys;
@@ -376,7 +382,7 @@ async fn check_server(commands: &Commands, renamed: RenamedRecords, waits: bool)
 async fn find_shards(shards: &Shards) -> Result<(), Fault> {
     if shards.is_cluster() {
         diagnosis::ask_any(shards.address(), &shards.address().seeds).await?;
-        shards.read_map().await.map_err(|error| diagnosis::temporary(&Chain(&error).to_string()))?;
+        shards.read_map().await.map_err(|error| temporary(Chain(&error).to_string()))?;
     }
     let asked: Vec<_> =
         shards.all().into_iter().map(async |shard| diagnosis::ask(shard.place()).await).collect();

@@ -25,8 +25,9 @@ use crate::layer::error::LayerError;
 use crate::layer::redis::command_queue::{
     APPEND_TIMEOUT, ChannelRequest, LogEnds, PubSub, QueuedRequest, Subscribed,
 };
-use crate::layer::redis::diagnosis::{self, Fault};
+use crate::layer::redis::diagnosis;
 use crate::layer::redis::dial::{Io, dial};
+use crate::layer::redis::fault::Fault;
 use crate::layer::redis::log_end::LogEndEncoder;
 use crate::layer::redis::membership::LocalMembership;
 use crate::layer::redis::publish_batch::{BatchEncoder, PublishBatch};
@@ -122,7 +123,7 @@ impl<'a> Pipeline<'a> {
         membership: &'a LocalMembership,
         server: &ConnectionInfo,
     ) -> io::Result<Self> {
-        let io = dial(server).await?;
+        let io = dial(shard.place().address(), server).await?;
         let mut pipeline = Self {
             shards,
             shard,
@@ -240,6 +241,8 @@ impl<'a> Pipeline<'a> {
                 self.out.clear();
                 self.written = 0;
             }
+            // TLS holds what the socket did not take. What is read says why it failed.
+            let _ = Pin::new(&mut self.io).poll_flush(context);
             match ready!(poll_read_buf(Pin::new(&mut self.io), context, &mut self.received))? {
                 0 => Poll::Ready(Err(io::Error::other("Redis closed the connection"))),
                 _ => Poll::Ready(Ok(())),

@@ -164,7 +164,7 @@ impl Shards {
         let mut best: Option<(u64, Vec<ShardEntry>)> = None;
         let mut last = RedisError::from((ErrorKind::Io, "no node of the Cluster was asked"));
         for server in self.candidates() {
-            match ask_for_map(&server).await {
+            match ask_for_map(&self.address, &server).await {
                 Ok((epoch, entries)) if epoch >= known => {
                     best = Some((epoch, entries));
                     break;
@@ -253,8 +253,8 @@ pub(super) fn is_redirection(refusal: &str) -> bool {
 }
 
 /// Asks a node for the map and its epoch.
-async fn ask_for_map(server: &ConnectionInfo) -> RedisResult<(u64, Vec<ShardEntry>)> {
-    let mut connection = dial::library_connection(server, MAP_TIMEOUT).await?;
+async fn ask_for_map(address: &RedisAddress, server: &ConnectionInfo) -> RedisResult<(u64, Vec<ShardEntry>)> {
+    let mut connection = dial::connect_within(MAP_TIMEOUT, address, server).await?;
     let mut question = redis::pipe();
     question.cmd("CLUSTER").arg("INFO").cmd("CLUSTER").arg("SHARDS");
     let (info, shards): (String, Value) = question.query_async(&mut connection).await?;
