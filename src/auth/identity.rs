@@ -297,15 +297,16 @@ impl Identity {
         if cookies.is_empty() {
             return Ok(Self::anonymous());
         }
-        match Guest::from_cookies(&cookies, &*auth.key().await?) {
-            Some(guest) => match guests::is_banned(store, &guest.id).await {
-                Ok(true) => Err(banned()),
-                // Without the layer there are no messages, but pages still work.
-                Err(away) if away.is_retryable() && !socket => Ok(Self::guest(&guest)),
-                Err(away) => Err(away.into()),
-                Ok(false) => Ok(Self::guest(&guest.known(store).await?)),
-            },
-            None => Ok(Self::anonymous()),
+        let Some(guest) = Guest::from_cookies(&cookies, &*auth.key().await?) else {
+            auth.check_settled()?;
+            return Ok(Self::anonymous());
+        };
+        match guests::is_banned(store, &guest.id).await {
+            Ok(true) => Err(banned()),
+            // Without the layer there are no messages, but pages still work.
+            Err(away) if away.is_retryable() && !socket => Ok(Self::guest(&guest)),
+            Err(away) => Err(away.into()),
+            Ok(false) => Ok(Self::guest(&guest.known(store).await?)),
         }
     }
 

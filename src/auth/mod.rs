@@ -18,6 +18,7 @@ mod outside_users;
 mod passwords;
 pub mod secret;
 pub(crate) mod sessions;
+mod shared_secret;
 mod shown_name;
 pub(crate) mod tickets;
 pub(crate) mod usernames;

@@ -23,7 +23,7 @@ const SHORT_MESSAGE_SECONDS: u32 = 10;
 /// The most bytes of incomplete messages that clients may take their time for.
 const MAX_HELD_BYTES: u64 = 32 * 1024 * 1024;
 /// The time between two comparisons of the key of guests' cookies with that of all nodes.
-const KEY_COMPARE_SECONDS: u32 = 5;
+const KEY_COMPARE_SECONDS: u32 = 2;
 
 impl Realtime {
     /// Runs [`Socket::keepalive`] for every socket each second, and [`revalidation::run`] for

@@ -71,41 +71,77 @@ async fn without_a_setting_nodes_share_a_generated_secret() {
     assert!(!Request::get("/chat/").send(&alone).await.cookie("parlor_guest").is_empty());
 }
 
+/// The record of the secret that nodes without one share.
+const RECORD: &str = "parlor:record:secret";
+
+/// A new guest's cookie of this node.
+async fn guest_cookie(node: &Node) -> String {
+    let response = Request::get("/chat/").send(node).await;
+    response.cookie("parlor_guest").split(';').next().expect("a cookie").to_owned()
+}
+
+/// Whether a node knows a guest's cookie; `None` while it does not say. It gives a guest that it does
+/// not know another cookie.
+async fn knows(node: &Node, cookie: &str) -> Option<bool> {
+    let response = Request::get("/chat/").header("Cookie", cookie).send(node).await;
+    let is_set = response.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="));
+    assert!(matches!(response.status, 200 | 503), "{response:?}");
+    (response.status == 200).then_some(!is_set)
+}
+
+/// Waits until all nodes know a cookie, which none of them replaces meanwhile.
+async fn wait_until_known(nodes: &[&Node], cookie: &str, after: &str) {
+    for node in nodes {
+        until(seconds(10), "the cookie to be known", async || {
+            let known = knows(node, cookie).await;
+            assert_ne!(known, Some(false), "a cookie was replaced after {after}");
+            holds(known == Some(true), || format!("{known:?}"))
+        })
+        .await;
+    }
+}
+
 #[tokio::test]
 async fn nodes_share_one_secret_again_once_redis_has_lost_it() {
+    let mut redis = Redis::start().await;
+    let plan = Node::plan().without_env("PARLOR_SECRET").redis(&redis);
+    let (first, second) = (plan.start().await, plan.start().await);
+    let cookie = guest_cookie(&first).await;
+    let younger = format!("{}.{}", "y".repeat(43), u64::MAX);
+    for loss in [&["DEL", RECORD][..], &["FLUSHALL"], &["SET", RECORD, &younger], &["SHUTDOWN"]] {
+        if loss == ["SHUTDOWN"] {
+            redis.kill();
+            redis.restart().await;
+        } else {
+            redis.query::<::redis::Value>(loss).await;
+        }
+        // A node that finds no secret, or a younger one, before the others have put theirs back.
+        let third = plan.start().await;
+        wait_until_known(&[&third, &first, &second], &cookie, loss[0]).await;
+        assert_eq!(knows(&third, &guest_cookie(&first).await).await, Some(true));
+    }
+    assert!([&first, &second].iter().any(|node| node.log().text().contains("has put it back")));
+}
+
+#[tokio::test]
+async fn of_two_secrets_all_nodes_take_the_older_one() {
     let redis = Redis::start().await;
     let plan = Node::plan().without_env("PARLOR_SECRET").redis(&redis);
     let (first, second) = (plan.start().await, plan.start().await);
-    let response = Request::get("/chat/").send(&first).await;
-    let cookie = response.cookie("parlor_guest").split(';').next().expect("a cookie").to_owned();
-    let knows = async |node: &Node, cookie: &str| {
-        let response = Request::get("/chat/").header("Cookie", cookie).send(node).await;
-        !response.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="))
-    };
-    // One of them puts it back, also when nothing else is lost.
-    for loss in [&["DEL", "parlor:record:secret"][..], &["FLUSHALL"]] {
-        redis.query::<::redis::Value>(loss).await;
-        until(seconds(10), "the secret to be put back", async || {
-            holds(redis.exists("parlor:record:secret").await, String::new)
+    let cookie = guest_cookie(&first).await;
+    // One of a version before has no time.
+    let mut of_others = vec![format!("{}.5", "o".repeat(43)), "n".repeat(43)];
+    for older in &of_others {
+        redis.query::<String>(&["SET", RECORD, older]).await;
+        until(seconds(10), "all to take the older secret", async || {
+            let both = (knows(&first, &cookie).await, knows(&second, &cookie).await);
+            holds(both == (Some(false), Some(false)), || format!("{both:?}"))
         })
         .await;
-        let third = plan.start().await;
-        for node in [&first, &second, &third] {
-            assert!(knows(node, &cookie).await, "{loss:?}");
-        }
+        assert_eq!(knows(&second, &guest_cookie(&first).await).await, Some(true));
     }
-    assert!([&first, &second].iter().any(|node| node.log().text().contains("has put it back")));
-    // Another node was faster.
-    redis.query::<String>(&["SET", "parlor:record:secret", "of another node 0123456789 0123456789"]).await;
-    until(seconds(10), "all to take the other secret", async || {
-        let both = (knows(&first, &cookie).await, knows(&second, &cookie).await);
-        holds(both == (false, false), || format!("{both:?}"))
-    })
-    .await;
-    let response = Request::get("/chat/").send(&first).await;
-    let cookie = response.cookie("parlor_guest").split(';').next().expect("a cookie").to_owned();
-    assert!(knows(&second, &cookie).await);
-    assert!(first.log().text().contains("another node has made a new secret"));
+    assert_eq!(redis.query::<Option<String>>(&["GET", RECORD]).await, of_others.pop());
+    assert!(first.log().text().contains("another node has an older secret"));
 }
 
 #[tokio::test]
