@@ -1,4 +1,4 @@
-//! Two nodes on one Redis, or on a Redis Cluster, with the operator ann, and her entries in the audit
+//! Two nodes on one Redis or on a Redis Cluster with the operator ann, and her entries in the audit
 //! log.
 
 use super::backend::AnyRedis;
