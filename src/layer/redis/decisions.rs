@@ -242,13 +242,14 @@ impl DecisionLog {
         }
     }
 
-    /// Waits until the node is in line with the log.
+    /// Waits until the node is in line with the log. Where no node reaches the log's shard of a
+    /// Cluster, nothing can be decided.
     ///
     /// # Errors
     /// Fails when it is not within [`WAIT_TIMEOUT`].
     pub(super) async fn in_line(&self) -> Result<(), LayerError> {
         let is_recent = |at: &Option<Instant>| at.is_some_and(|at| at.elapsed() < MAX_AGE);
-        if is_recent(&self.compared_at.borrow()) {
+        if is_recent(&self.compared_at.borrow()) || self.is_away_from_all() {
             return Ok(());
         }
         self.behind.notify_one();
@@ -257,6 +258,14 @@ impl DecisionLog {
             Ok(Ok(_)) => Ok(()),
             _ => Err(LayerError::Unreachable("this node may have missed decisions".into())),
         }
+    }
+
+    /// Returns whether the log may be away from every node of a Cluster, after this one was in line
+    /// with it.
+    pub(super) fn is_away_from_all(&self) -> bool {
+        let commands = &self.writer.commands;
+        *self.has_begun.borrow()
+            && commands.shards().is_away_from_all(commands.keys().control_channel().as_bytes())
     }
 
     /// Applies what the log has after the node's position. Returns `false` if the log does not have

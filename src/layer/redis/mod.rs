@@ -275,8 +275,10 @@ impl RedisLayer {
         self.tasks.lock().await.join_next().await;
     }
 
-    /// Returns an error while no shard does everything that the node needs.
+    /// Returns an error while no shard does everything that the node needs, or this node alone is
+    /// cut off from the log of decisions.
     fn check_usable(&self) -> Result<(), LayerError> {
+        self.check_decisions()?;
         let (shards, away) = (self.shards.all().len(), self.shards_away());
         if away.len() < shards {
             return Ok(());
@@ -285,12 +287,20 @@ impl RedisLayer {
         Err(away.map_or(LayerError::Unreachable("no shard is known".into()), |(_, error)| error))
     }
 
+    /// Returns an error while the node may have missed decisions that others have made.
+    fn check_decisions(&self) -> Result<(), LayerError> {
+        let shard = self.shards.of_key(self.commands.keys().control_channel().as_bytes());
+        if self.decisions.is_away_from_all() { Ok(()) } else { self.check_shard(&shard) }
+    }
+
+    fn check_shard(&self, shard: &Shard) -> Result<(), LayerError> {
+        shard.health().check().and_then(|()| self.check_connected(shard))
+    }
+
     /// Returns the addresses of the shards that do not do everything that the node needs, and why.
     fn shards_away(&self) -> Vec<(String, LayerError)> {
-        let away = |shard: Arc<Shard>| {
-            let error = shard.health().check().and_then(|()| self.check_connected(&shard)).err()?;
-            Some((shard.place().text(), error))
-        };
+        let away =
+            |shard: Arc<Shard>| self.check_shard(&shard).err().map(|error| (shard.place().text(), error));
         self.shards.all().into_iter().filter_map(away).collect()
     }
 
@@ -303,8 +313,12 @@ impl RedisLayer {
 
     /// Returns the time of the last proof that messages of this node reach it.
     pub(super) fn contact(&self) -> Instant {
+        let control = self.shards.of_key(self.commands.keys().control_channel().as_bytes());
+        if !self.decisions.is_away_from_all() {
+            return control.health().contact();
+        }
         let contacts = self.shards.known().into_iter().map(|shard| shard.health().contact());
-        contacts.max().expect("there is always one shard")
+        contacts.fold(control.health().contact(), Instant::max)
     }
 
     /// Returns how long a socket waits for its subscription. One that comes while a short loss is

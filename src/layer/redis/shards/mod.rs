@@ -29,6 +29,10 @@ use crate::wire::group::Group;
 /// Time in which a node of a Cluster has to return its map.
 const MAP_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Time in which a Cluster finds out that a master has failed: `cluster-node-timeout` is 15 s
+/// unless it is set.
+const FAILURE_DETECTION: Duration = Duration::from_secs(20);
+
 /// All shards.
 pub(super) struct Shards {
     address: Arc<RedisAddress>,
@@ -143,6 +147,15 @@ impl Shards {
         found.unwrap_or_default()
     }
 
+    /// Returns whether the shard of this key may be away from every node, not from this one alone:
+    /// it was lost a short time ago, or the other nodes of the Cluster have given its master up.
+    pub(super) fn is_away_from_all(&self, key: &[u8]) -> bool {
+        let shard = self.of_key(key);
+        let lost_for = shard.health().lost_for();
+        self.is_cluster()
+            && lost_for.is_some_and(|time| time < FAILURE_DETECTION || !shard.place().is_online())
+    }
+
     /// The map may be out of date.
     pub(super) fn doubt(&self) {
         self.doubted.notify_one();
@@ -211,7 +224,7 @@ impl ShardState {
         self.slots.resize(SLOTS.into(), ShardId::default());
         let mut is_changed = false;
         let mut seen = HashSet::new();
-        for ShardEntry { nodes, master, slots } in entries {
+        for ShardEntry { nodes, master, is_online, slots } in entries {
             let index = self.index_of(&nodes, &seen).unwrap_or_else(|| {
                 let id = ShardId(u16::try_from(self.shards.len()).expect("fewer shards than slots"));
                 self.shards.push(Arc::new(Shard::new(id, Arc::clone(address))));
@@ -222,6 +235,7 @@ impl ShardState {
             let shard = &self.shards[index];
             self.nodes[index] = nodes.into_iter().collect();
             is_changed |= shard.place().set_master(Some(master));
+            shard.place().set_online(is_online);
             shard.set_slots(true);
             for slot in slots.into_iter().flatten() {
                 self.slots[usize::from(slot)] = shard.id;
@@ -279,6 +293,7 @@ mod tests {
         ShardEntry {
             nodes: nodes.iter().map(|&node| node.to_owned()).collect(),
             master: ("10.0.0.1".to_owned(), port),
+            is_online: true,
             slots: vec![slots],
         }
     }

@@ -1,6 +1,7 @@
 //! Where the connections of a shard lead.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult};
@@ -13,13 +14,15 @@ pub(in crate::layer::redis) struct Place {
     address: Arc<RedisAddress>,
     /// The host and the port of the shard's master, by the Cluster's map.
     master: Mutex<Option<(String, u16)>>,
+    /// Whether the Cluster has not given that master up.
+    is_online: AtomicBool,
     /// Why no node has returned that map.
     fault: Mutex<Option<RedisError>>,
 }
 
 impl Place {
     pub(super) fn new(address: Arc<RedisAddress>) -> Self {
-        Self { address, master: Mutex::default(), fault: Mutex::default() }
+        Self { address, master: Mutex::default(), is_online: AtomicBool::new(true), fault: Mutex::default() }
     }
 
     /// Returns the address of the whole.
@@ -45,6 +48,15 @@ impl Place {
         }
         let unknown = || (ErrorKind::Io, "the Cluster names no master of this shard").into();
         self.master_of_shard().ok_or_else(|| self.fault.lock().clone().unwrap_or_else(unknown))
+    }
+
+    /// Sets whether the Cluster has not given the master up.
+    pub(super) fn set_online(&self, is_online: bool) {
+        self.is_online.store(is_online, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        self.is_online.load(Ordering::Relaxed)
     }
 
     /// Sets why no node has returned the map.

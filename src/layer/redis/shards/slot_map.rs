@@ -22,6 +22,8 @@ pub(super) struct ShardEntry {
     pub(super) nodes: Vec<String>,
     /// The host and the port of its master.
     pub(super) master: (String, u16),
+    /// Whether the Cluster has not given its master up.
+    pub(super) is_online: bool,
     pub(super) slots: Vec<RangeInclusive<u16>>,
 }
 
@@ -60,9 +62,9 @@ pub(super) fn parse(reply: Value, host: &str, is_tls: bool) -> RedisResult<Vec<S
         nodes.sort_by_key(|node| (!node.is_master, !node.is_online));
         let slots: Vec<_> = bounds.chunks_exact(2).map(|ends| ends[0]..=ends[1].min(SLOTS - 1)).collect();
         if let Some(master) = nodes.first().filter(|node| node.is_master && !slots.is_empty()) {
-            let master = master.address.clone();
+            let (master, is_online) = (master.address.clone(), master.is_online);
             let nodes = nodes.into_iter().map(|node| node.id).collect();
-            entries.push(ShardEntry { nodes, master, slots });
+            entries.push(ShardEntry { nodes, master, is_online, slots });
         }
     }
     Ok(entries)
@@ -144,6 +146,7 @@ mod tests {
         let entry = |nodes: [&str; 2], port, slots: &[RangeInclusive<u16>]| ShardEntry {
             nodes: nodes.map(str::to_owned).to_vec(),
             master: ("10.0.0.1".to_owned(), port),
+            is_online: true,
             slots: slots.to_vec(),
         };
         assert_eq!(entries, [entry(["b", "a"], 2, &[0..=5, 9..=9]), entry(["d", "c"], 4, &[6..=8])]);
