@@ -76,8 +76,8 @@ impl Authenticator {
         }
     }
 
-    /// Compares the key with the one that all nodes share: puts its own secret back if the store has
-    /// lost it or has a younger one, and takes an older one. Returns the key.
+    /// Compares the key with the one that all nodes share: puts its own secret back if the store
+    /// has lost it or has a younger one, and takes an older one. Returns the key.
     ///
     /// # Errors
     /// Returns [`LayerError`] when the layer does not answer.

@@ -80,8 +80,8 @@ async fn guest_cookie(node: &Node) -> String {
     response.cookie("parlor_guest").split(';').next().expect("a cookie").to_owned()
 }
 
-/// Whether a node knows a guest's cookie; `None` while it does not say. It gives a guest that it does
-/// not know another cookie.
+/// Whether a node knows a guest's cookie; `None` while it does not say. It gives a guest that it
+/// does not know another cookie.
 async fn knows(node: &Node, cookie: &str) -> Option<bool> {
     let response = Request::get("/chat/").header("Cookie", cookie).send(node).await;
     let is_set = response.headers.iter().any(|(_, value)| value.starts_with("parlor_guest="));

@@ -5,6 +5,7 @@ mod acl;
 mod announcements;
 mod backfill;
 mod bad_events;
+mod batches;
 mod budget;
 mod clocks;
 mod cluster;
