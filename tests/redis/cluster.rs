@@ -90,8 +90,12 @@ async fn call_api(api: &ApiClient, [near, far]: &[Node; 2], rooms: &[String]) {
     }
     let members = api.get(&format!("/api/rooms/{}/members", rooms[0])).send(near).await.json();
     assert!(members["count"].as_u64() >= Some(1), "{members}");
-    let listed = api.get("/api/rooms").send(near).await.json().to_string();
-    assert!(listed.contains(&rooms[0]), "{listed}");
+    // Nodes say every four seconds which groups they have.
+    until(PATIENCE, "the room to be listed", async || {
+        let listed = api.get("/api/rooms").send(near).await.json().to_string();
+        holds(listed.contains(&rooms[0]), || listed)
+    })
+    .await;
     let path = format!("/api/users/id:{}/disconnect", ann.user());
     assert!(api.post(&path, &json!({})).send(near).await.status < 300);
     ann.closed(seconds(5)).await;
