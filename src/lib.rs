@@ -74,7 +74,7 @@ pub use crate::layer::{
     LogFigures, MAX_LISTED_GROUPS, MAX_LISTED_MEMBERS, NodeFigures, NodeInfo, Page, Presence,
     PresenceSnapshot, Retention, RightsChange, SharedStore, Store,
 };
-pub use crate::realtime::access::{Access, Grant};
+pub use crate::realtime::access::{Access, Grant, PresumedGrant};
 pub use crate::realtime::channel::{Channel, Interval};
 pub use crate::realtime::client::Client;
 pub use crate::realtime::command::{

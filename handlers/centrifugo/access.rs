@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use parlor::{Access, Context, Denied, Grant, Identity, Reason};
+use parlor::{Access, Context, Denied, Grant, Identity, PresumedGrant, Reason};
 
 use crate::chat::access::ChatAccess;
 use crate::protocols::centrifugo::channel;
@@ -16,6 +16,12 @@ impl<A: Access> Access for ChannelAccess<A> {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
         let room = channel::room(name);
         under_channel(A::grant(context, identity, &room).await?, &room, name)
+    }
+
+    fn presume(context: &Context, identity: &Identity, name: &str) -> Option<PresumedGrant> {
+        let room = channel::room(name);
+        let PresumedGrant { grant, unless } = A::presume(context, identity, &room)?;
+        Some(PresumedGrant { grant: under_channel(grant, &room, name).ok()?, unless })
     }
 }
 
@@ -43,5 +49,10 @@ impl Access for ChatChannelAccess {
             return Ok(under_channel(room.grant(context, room.chat_group()), name, name)?.by_token());
         }
         ChannelAccess::<ChatAccess>::grant(context, identity, name).await
+    }
+
+    fn presume(context: &Context, identity: &Identity, name: &str) -> Option<PresumedGrant> {
+        // The room of a channel for the bearers of tokens is limited.
+        ChannelAccess::<ChatAccess>::presume(context, identity, name)
     }
 }

@@ -1,6 +1,6 @@
 //! Access to push streams.
 
-use parlor::{Access, Context, Denied, Grant, Identity};
+use parlor::{Access, Context, Denied, Grant, Identity, PresumedGrant};
 
 use crate::rooms::room::Room;
 
@@ -11,5 +11,10 @@ impl Access for PushAccess {
     async fn grant(context: &Context, identity: &Identity, name: &str) -> Result<Grant, Denied> {
         let room = Room::find_to_join(context, identity, name).await?;
         Ok(room.grant(context, room.push_group()))
+    }
+
+    fn presume(context: &Context, identity: &Identity, name: &str) -> Option<PresumedGrant> {
+        let (room, unless) = Room::presume(context, identity, name)?;
+        Some(PresumedGrant { grant: room.grant(context, room.push_group()), unless })
     }
 }

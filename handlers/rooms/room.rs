@@ -59,20 +59,26 @@ impl Room {
         Self::look_up(context, identity, name, Lookup::ForJoin).await
     }
 
+    /// Returns the room that [`find_to_join`](Self::find_to_join) finds unless the room has a
+    /// record, whose key is returned, too. Returns `None` where more has to be asked, or the client
+    /// is refused.
+    pub(crate) fn presume(context: &Context, identity: &Identity, name: &str) -> Option<(Self, String)> {
+        check_client(context, identity).ok()?;
+        let name = Name::parse_any(context, name).ok()?;
+        if name.is_limited() || name.as_str().starts_with(CHAT_PREFIX) {
+            return None;
+        }
+        let record = RoomRecord::key(name.as_str());
+        Some((Self { name: name.into(), kind: Kind::Public }, record))
+    }
+
     async fn look_up(
         context: &Context,
         identity: &Identity,
         name: &str,
         lookup: Lookup,
     ) -> Result<Self, Denied> {
-        if !may_enter_rooms(context, identity) {
-            const DETAIL: &str = "`Cookie`: expected the cookie of a login, for there are no guests here";
-            return Err(Denied::LoginRequired(Reason::new(DETAIL).message_key("no_guests")));
-        }
-        // In a room, a client both reads and publishes.
-        if identity.role() == Role::Key && !(identity.may(scopes::READ) && identity.may(scopes::PUBLISH)) {
-            return Err(Denied::NotFound);
-        }
+        check_client(context, identity)?;
         if let Some(peer) = name.strip_prefix('@') {
             let (conversation, peer) =
                 Conversation::with(context, identity, peer).await?.ok_or(Denied::NotFound)?;
@@ -275,6 +281,19 @@ impl Room {
             Kind::Private(_) | Kind::Direct(..) | Kind::Limited => grant.private(),
         }
     }
+}
+
+/// Refuses clients that may not enter any room.
+fn check_client(context: &Context, identity: &Identity) -> Result<(), Denied> {
+    if !may_enter_rooms(context, identity) {
+        const DETAIL: &str = "`Cookie`: expected the cookie of a login, for there are no guests here";
+        return Err(Denied::LoginRequired(Reason::new(DETAIL).message_key("no_guests")));
+    }
+    // In a room, a client both reads and publishes.
+    if identity.role() == Role::Key && !(identity.may(scopes::READ) && identity.may(scopes::PUBLISH)) {
+        return Err(Denied::NotFound);
+    }
+    Ok(())
 }
 
 /// Returns whether the client may enter any room: guests may be excluded.

@@ -37,6 +37,27 @@ pub trait Broker: Send + Sync {
         member: Option<&Arc<str>>,
     ) -> impl Future<Output = Result<(), LayerError>> + Send;
 
+    /// Adds a socket with a member as [`subscribe`](Self::subscribe) does, unless the store has a
+    /// record under this key, which decides who may enter. Returns `false` if it has one, and where
+    /// the record has to be read first; the socket is not in the group then, and never was for
+    /// other nodes. If the future is dropped or fails, [`unsubscribe`](Self::unsubscribe) must not
+    /// follow.
+    ///
+    /// As with [`SharedStore::read_for_join`](crate::SharedStore::read_for_join), a disconnect
+    /// command about the group has to follow each write of such a record.
+    ///
+    /// # Errors
+    /// As [`subscribe`](Self::subscribe).
+    ///
+    /// # Cost
+    /// As [`subscribe`](Self::subscribe); the record is asked for by the call for the new user.
+    fn subscribe_unless(
+        &self,
+        group: &Group,
+        member: &Arc<str>,
+        record: &str,
+    ) -> impl Future<Output = Result<bool, LayerError>> + Send;
+
     /// Removes a socket from a group of this node. Never waits.
     ///
     /// # Cost

@@ -242,6 +242,15 @@ impl Broker for Layer {
         }
     }
 
+    async fn subscribe_unless(
+        &self,
+        group: &Group,
+        member: &Arc<str>,
+        record: &str,
+    ) -> Result<bool, LayerError> {
+        dispatch!(self, subscribe_unless(group, member, record).await)
+    }
+
     fn unsubscribe(&self, group: &Group, member: Option<&Arc<str>>) {
         dispatch!(self, unsubscribe(group, member));
     }

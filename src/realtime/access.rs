@@ -45,6 +45,24 @@ pub trait Access: Send + Sync + 'static {
         identity: &Identity,
         name: &str,
     ) -> impl Future<Output = Result<Grant, Denied>> + Send;
+
+    /// Returns what [`grant`](Self::grant) returns as long as the store has no record under a key,
+    /// if that is known without asking the layer. The layer then looks for the record in the step
+    /// in which the client enters, and where it finds one, `grant` is asked.
+    ///
+    /// A disconnect command about the group has to follow each write of the record.
+    fn presume(_context: &Context, _identity: &Identity, _name: &str) -> Option<PresumedGrant> {
+        None
+    }
+}
+
+/// What a client may enter unless there is a record.
+#[derive(Clone, Debug)]
+pub struct PresumedGrant {
+    /// What it may enter.
+    pub grant: Grant,
+    /// The key of the record.
+    pub unless: String,
 }
 
 /// The group that a client may join.

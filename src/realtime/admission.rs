@@ -17,7 +17,7 @@ use crate::http::connection::{Connection, Timed};
 use crate::http::request::Request;
 use crate::http::response::{Refusal, Response};
 use crate::http::upgrade::Upgrade;
-use crate::realtime::access::Access;
+use crate::realtime::access::{Access, Grant, PresumedGrant};
 use crate::realtime::catch_up::CatchUp;
 use crate::realtime::channel::Channel;
 use crate::realtime::command::Omitted;
@@ -60,10 +60,11 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
     let admitted = context.limits().admit(request.peer())?;
     let identity = request.identity();
     let name = request.params.first().unwrap_or_default();
-    let grant = A::grant(context, identity, name).await.map_err(|denied| denied.refusal(transport))?;
-    if grant.requires_token {
-        return Err(Denied::NotFound.refusal(transport)); // a path has none
-    }
+    let presumed = A::presume(context, identity, name);
+    let granted = match &presumed {
+        Some(_) => None,
+        None => Some(grant::<A>(&request, transport).await?),
+    };
     let start = match (P::RESUMES, C::REPLAYS) {
         (false, _) => None,
         (true, false) => Some(StartPosition::now()),
@@ -73,20 +74,26 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
         admitted.read()?;
     }
     let admitted = admitted.for_user(identity.known_id())?;
-    let socket = realtime.socket(identity, Wire::new::<P>(transport));
     let opened_at = request.received_at;
-    let feed =
-        realtime.hub().share(Feed::new(&grant, Entrance::on::<A, C, P>(transport), Omitted::default()));
-    let catch_up = start.map(|start| CatchUp::new(&realtime, Arc::clone(&feed), start));
-    let subscription = Subscription::new(Arc::clone(&socket), feed, &grant, JoinedBy::Path);
-    let subscription = Arc::new(subscription);
-    let registered = SocketRegistration::register(&realtime, socket, Some(&subscription), opened_at);
-    let registration = Registration::subscribe(&realtime, subscription).await;
-    let registration = registration.map_err(|error| {
-        debug!(group = %grant.group, error = %Chain(&error), ?transport, "refused a socket");
-        error.record();
-        Refusal::unavailable("the server cannot reach its messages: try again later")
-    })?;
+    let entering = Entering {
+        realtime: &realtime,
+        request: &request,
+        entrance: Entrance::on::<A, C, P>(transport),
+        wire: Wire::new::<P>(transport),
+        start,
+    };
+    let entered = match &presumed {
+        Some(PresumedGrant { grant, unless }) => entering.enter(grant, Some(unless)).await?,
+        None => None,
+    };
+    let entered = match (entered, granted) {
+        (Some(entered), _) => Some(entered),
+        (None, Some(grant)) => entering.enter(&grant, None).await?,
+        (None, None) => entering.enter(&grant::<A>(&request, transport).await?, None).await?,
+    };
+    let Some(Entered { registered, registration, catch_up }) = entered else {
+        return Err(Denied::NotFound.refusal(transport));
+    };
     match revalidation::check_admitted(&realtime, &registration, opened_at).await? {
         None | Some(Verdict::Granted(_)) => {}
         Some(Verdict::Unsuitable(_)) => {
@@ -107,6 +114,58 @@ pub(crate) async fn open<A: Access, C: Channel, P: Protocol, S: Streams>(
         }
         None => sse::respond(registered, registration, catch_up, admitted, request.stream),
     })
+}
+
+/// Asks the access for the channel of the path.
+async fn grant<A: Access>(request: &Request, transport: Transport) -> Result<Grant, Refusal> {
+    let name = request.params.first().unwrap_or_default();
+    let grant = A::grant(&request.context, request.identity(), name).await;
+    let grant = grant.map_err(|denied| denied.refusal(transport))?;
+    if grant.requires_token {
+        return Err(Denied::NotFound.refusal(transport)); // a path has none
+    }
+    Ok(grant)
+}
+
+/// A socket on its way into the channel of its path.
+struct Entering<'a> {
+    realtime: &'a Arc<Realtime>,
+    request: &'a Request,
+    entrance: Entrance,
+    wire: Wire,
+    start: Option<StartPosition>,
+}
+
+/// A socket that is registered, and subscribed to the channel of its path.
+struct Entered {
+    registered: SocketRegistration,
+    registration: Registration,
+    catch_up: Option<Box<CatchUp>>,
+}
+
+impl Entering<'_> {
+    /// Enters with this grant. If that is right only without a record, returns `None` where there
+    /// is one or the access has to be asked.
+    async fn enter(&self, grant: &Grant, unless: Option<&str>) -> Result<Option<Entered>, Refusal> {
+        let realtime = self.realtime;
+        let socket = realtime.socket(self.request.identity(), self.wire);
+        let feed = realtime.hub().share(Feed::new(grant, self.entrance, Omitted::default()));
+        let catch_up = self.start.map(|start| CatchUp::new(realtime, Arc::clone(&feed), start));
+        let subscription = Subscription::new(Arc::clone(&socket), feed, grant, JoinedBy::Path);
+        let subscription = Arc::new(subscription);
+        let opened_at = self.request.received_at;
+        let registered = SocketRegistration::register(realtime, socket, Some(&subscription), opened_at);
+        let registration = match unless {
+            Some(record) => Registration::subscribe_unless(realtime, &subscription, record).await,
+            None => Registration::subscribe(realtime, subscription).await.map(Some),
+        };
+        let registration = registration.map_err(|error| {
+            debug!(group = %grant.group, error = %Chain(&error), "refused a socket");
+            error.record();
+            Refusal::unavailable("the server cannot reach its messages: try again later")
+        })?;
+        Ok(registration.map(|registration| Entered { registered, registration, catch_up }))
+    }
 }
 
 /// Admits a client to a connection without a channel of its own, and answers its handshake.

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use crate::auth::identity::Identity;
 use crate::http::context::Context;
 use crate::layer::LayerError;
-use crate::realtime::access::{Access, Grant};
+use crate::realtime::access::{Access, Grant, PresumedGrant};
 use crate::realtime::channel::Channel;
 use crate::realtime::client::Client;
 use crate::realtime::command::{Command, Reply};
@@ -27,6 +27,7 @@ pub struct Entrance(&'static EntranceVTable);
 struct EntranceVTable {
     access: TypeId,
     grant: GrantFn,
+    presume: PresumeFn,
     takes_commands: bool,
     replays: bool,
     resumes: bool,
@@ -39,6 +40,7 @@ struct EntranceVTable {
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type GrantFn = for<'a> fn(&'a Context, &'a Identity, &'a str) -> Boxed<'a, Result<Grant, Denied>>;
+type PresumeFn = fn(&Context, &Identity, &str) -> Option<PresumedGrant>;
 type CommandFn = for<'a> fn(Client<'a>, &'a Command<'a>) -> Boxed<'a, Result<Reply, LayerError>>;
 type GreetingFn = fn(Client<'_>) -> Boxed<'_, Result<Vec<Event>, LayerError>>;
 
@@ -69,6 +71,11 @@ impl Entrance {
         name: &str,
     ) -> Result<Grant, Denied> {
         (self.0.grant)(context, identity, name).await
+    }
+
+    /// See [`Access::presume`].
+    pub(crate) fn presume(self, context: &Context, identity: &Identity, name: &str) -> Option<PresumedGrant> {
+        (self.0.presume)(context, identity, name)
     }
 
     /// See [`Channel::TAKES_COMMANDS`].
@@ -121,6 +128,7 @@ impl EntranceVTable {
         Self {
             access: TypeId::of::<A>(),
             grant: |context, identity, name| Box::pin(A::grant(context, identity, name)),
+            presume: A::presume,
             takes_commands: C::TAKES_COMMANDS,
             replays: C::REPLAYS,
             resumes: P::RESUMES,

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::http::context::Context;
 use crate::layer::LayerError;
 use crate::limits::Admitted;
+use crate::realtime::access::Grant;
 use crate::realtime::catch_up::CatchUp;
 use crate::realtime::channel_infos::ChannelInfos;
 use crate::realtime::command::{Join, Target};
@@ -160,21 +161,36 @@ impl Joined {
         if instructed_at.is_none() && (is_numbered || start.reads()) {
             self.admitted.read().map_err(|_| Refused::TooFast)?;
         }
-        let grant = entrance.grant(context, socket.identity(), &target.name).await?;
-        if grant.requires_token && claims.is_none() && by == JoinedBy::Client {
-            return Err(Denied::Forbidden(Reason::new("`token`: expected one for this channel")).into());
+        let enter = async |grant: &Grant, unless: Option<&str>| {
+            let name = Target { stream: target.stream, name: (*grant.name).into() };
+            if self.find(Some(&name)).is_some() {
+                return Err(Refused::AlreadyJoined); // under another spelling of its name
+            }
+            self.send_ended::<P>(); // one before of this name, too
+            let feed = self.realtime().hub().share(Feed::new(grant, entrance, join.omitted));
+            let catch_up =
+                entrance.resumes().then(|| CatchUp::new(self.realtime(), Arc::clone(&feed), start));
+            let subscription = Arc::new(Subscription::new(Arc::clone(socket), feed, grant, by));
+            subscription.renew(claims.as_ref().and_then(|claims| claims.exp));
+            let registration = match unless {
+                Some(record) => Registration::subscribe_unless(self.realtime(), &subscription, record).await,
+                None => Registration::subscribe(self.realtime(), subscription).await.map(Some),
+            };
+            let registration = registration.inspect_err(LayerError::record).map_err(Denied::Layer)?;
+            Ok(registration.map(|registration| (registration, catch_up)))
+        };
+        let mut entered = None;
+        if let Some(presumed) = entrance.presume(context, socket.identity(), &target.name) {
+            entered = enter(&presumed.grant, Some(&presumed.unless)).await?;
         }
-        let name = Target { stream: target.stream, name: (*grant.name).into() };
-        if self.find(Some(&name)).is_some() {
-            return Err(Refused::AlreadyJoined); // under another spelling of its name
+        if entered.is_none() {
+            let grant = entrance.grant(context, socket.identity(), &target.name).await?;
+            if grant.requires_token && claims.is_none() && by == JoinedBy::Client {
+                return Err(Denied::Forbidden(Reason::new("`token`: expected one for this channel")).into());
+            }
+            entered = enter(&grant, None).await?;
         }
-        self.send_ended::<P>(); // one before of this name, too
-        let feed = self.realtime().hub().share(Feed::new(&grant, entrance, join.omitted));
-        let catch_up = entrance.resumes().then(|| CatchUp::new(self.realtime(), Arc::clone(&feed), start));
-        let subscription = Subscription::new(Arc::clone(socket), feed, &grant, by);
-        subscription.renew(claims.as_ref().and_then(|claims| claims.exp));
-        let registration = Registration::subscribe(self.realtime(), Arc::new(subscription)).await;
-        let registration = registration.inspect_err(LayerError::record).map_err(Denied::Layer)?;
+        let Some((registration, catch_up)) = entered else { return Err(Refused::TryAgain) };
         let verdict = revalidation::check_admitted(self.realtime(), &registration, opened_at).await;
         match verdict.map_err(Denied::Layer)? {
             None => {}

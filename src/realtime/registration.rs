@@ -62,11 +62,38 @@ impl Registration {
         let registration = Self { realtime: Arc::clone(realtime), subscription, is_kept: false };
         let group = registration.group();
         realtime.context().layer().subscribe(group, registration.member()).await?;
-        // The interval may be on.
-        if registration.feed().renderer.interval.is_some() {
-            realtime.intervals().poll(realtime, group);
-        }
+        registration.poll_interval();
         Ok(registration)
+    }
+
+    /// As [`subscribe`](Self::subscribe), unless the store has a record under this key. Returns
+    /// `None` if it has one, and where it has to be read first: nothing is registered then.
+    ///
+    /// # Errors
+    /// Returns [`LayerError`] when the layer does not answer.
+    pub(crate) async fn subscribe_unless(
+        realtime: &Arc<Realtime>,
+        subscription: &Arc<Subscription>,
+        record: &str,
+    ) -> Result<Option<Self>, LayerError> {
+        let layer = realtime.context().layer();
+        let Some(member) = subscription.member() else { return Ok(None) };
+        if !layer.subscribe_unless(subscription.group(), member, record).await? {
+            return Ok(None);
+        }
+        // What was delivered meanwhile was published before the client's request is answered.
+        realtime.hub().subscribe(subscription);
+        let (realtime, subscription) = (Arc::clone(realtime), Arc::clone(subscription));
+        let registration = Self { realtime, subscription, is_kept: false };
+        registration.poll_interval();
+        Ok(Some(registration))
+    }
+
+    /// Makes the node ask for the channel's interval, if it has one, which may be on.
+    fn poll_interval(&self) {
+        if self.feed().renderer.interval.is_some() {
+            self.realtime.intervals().poll(&self.realtime, self.group());
+        }
     }
 
     /// Keeps the subscription registered until [`undo`](Self::undo).

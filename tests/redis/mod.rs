@@ -15,6 +15,7 @@ mod corrupt_records;
 mod disconnects;
 mod epochs;
 mod failover;
+mod first_joins;
 mod keys;
 mod large_logs;
 mod layout;

@@ -28,6 +28,7 @@ use crate::layer::memory::store::MemoryStore;
 use crate::layer::node_info::NodeInfo;
 use crate::layer::presence::{self, Presence, PresenceSnapshot};
 use crate::layer::shared_store::SharedStore;
+use crate::layer::store::Store;
 use crate::telemetry::GapReason;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
@@ -132,6 +133,19 @@ impl Broker for MemoryLayer {
     ) -> impl Future<Output = Result<(), LayerError>> + Send {
         self.enter(group, member);
         std::future::ready(Ok(()))
+    }
+
+    async fn subscribe_unless(
+        &self,
+        group: &Group,
+        member: &Arc<str>,
+        record: &str,
+    ) -> Result<bool, LayerError> {
+        let is_absent = self.store.get(record).await?.is_none();
+        if is_absent {
+            self.enter(group, Some(member));
+        }
+        Ok(is_absent)
     }
 
     fn unsubscribe(&self, name: &Group, member: Option<&Arc<str>>) {

@@ -27,10 +27,17 @@ struct State {
 }
 
 /// The time before a record is read. An absence that is forgotten meanwhile is not learned.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
     generation: u64,
     began_at: Instant,
+}
+
+impl Reading {
+    /// Returns whether nothing was forgotten between this one and another.
+    pub(super) fn is_as_good_as(self, other: Self) -> bool {
+        self.generation == other.generation
+    }
 }
 
 impl AbsentRecords {

@@ -10,6 +10,7 @@ use crate::layer::contract::{EPOCH_LIFETIME, READ_PATIENCE};
 use crate::layer::error::LayerError;
 use crate::layer::log::{Appended, HistoryRange, IdempotencyKey, Page};
 use crate::layer::redis::RedisLayer;
+use crate::layer::redis::seat_batch::Unless;
 use crate::wire::delivery::Delivery;
 use crate::wire::event::{Event, Position};
 use crate::wire::group::Group;
@@ -29,10 +30,30 @@ impl Broker for RedisLayer {
         async move {
             let (patience, Some(subscribed)) = subscription? else { return Ok(()) };
             match timeout(patience, subscribed).await {
-                Ok(Ok(())) => Ok(()),
+                Ok(Ok(_)) => Ok(()),
                 _ => Err(LayerError::TimedOut("confirm a subscription")),
             }
         }
+    }
+
+    async fn subscribe_unless(
+        &self,
+        group: &Group,
+        member: &Arc<str>,
+        record: &str,
+    ) -> Result<bool, LayerError> {
+        // Of a Cluster, the slot of records is not that of the group's keys.
+        let reading = self.absent.begin(record, Instant::now()).filter(|_| !self.shards.is_cluster());
+        let Some(reading) = reading else { return Ok(false) };
+        let patience = self.subscribe_patience(group)?;
+        let unless = Box::new(Unless { record: record.into(), reading });
+        let Some(entry) = self.membership.enter_unless(group, member, unless) else { return Ok(false) };
+        let entered = timeout(patience, entry.complete()).await;
+        let is_let_in = entered.map_err(|_| LayerError::TimedOut("confirm a subscription"))?;
+        if is_let_in {
+            self.absent.learn(record, reading);
+        }
+        Ok(is_let_in)
     }
 
     fn unsubscribe(&self, group: &Group, member: Option<&Arc<str>>) {

@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::layer::contract::MAX_LISTED_MEMBERS;
-use crate::layer::member;
+use crate::layer::contract::{MAX_LISTED_MEMBERS, leave_grace};
+use crate::layer::member::{self, Member};
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::belief::Belief;
 use crate::layer::redis::effects::{Effects, Timer};
 use crate::layer::redis::job::Job;
 use crate::layer::redis::member_view::{Change, GroupState, MemberView, Next, PresenceEvent};
-use crate::layer::redis::seat_batch::{GroupCall, SeatReply, SeatStatus};
+use crate::layer::redis::seat_batch::{GroupCall, SeatReply, SeatStatus, Unless};
 use crate::layer::redis::seat_id::SeatId;
 use crate::layer::redis::seating::{Outcome, Seating, Share};
 use crate::layer::redis::shards::ShardId;
@@ -54,6 +54,16 @@ pub(super) struct LocalGroup {
     /// When this node publishes the pending state, and up to which mark.
     pub(super) tell: Option<(Instant, u32)>,
     pub(super) waiting: Vec<Waiting>,
+    record: Record,
+}
+
+/// What is known of the record that keeps users out of a group.
+enum Record {
+    Unknown,
+    /// It was absent, and is unless something was forgotten since.
+    Absent(Box<Unless>),
+    /// There was one: who may enter is decided by what it says.
+    Present,
 }
 
 /// What the next call of a group asks, beside what its users need.
@@ -78,7 +88,10 @@ pub(super) enum Link {
 /// A socket that waits until its user has a seat, and the node is subscribed to the group.
 pub(super) struct Waiting {
     pub(super) user: Option<Arc<str>>,
-    pub(super) done: oneshot::Sender<()>,
+    /// It is not let in if there is such a record, which is not known yet.
+    pub(super) unless: Option<Box<Unless>>,
+    /// Receives whether it is let in.
+    pub(super) done: oneshot::Sender<bool>,
 }
 
 impl LocalGroup {
@@ -95,6 +108,57 @@ impl LocalGroup {
             seats: Box::default(),
             tell: None,
             waiting: Vec::new(),
+            record: Record::Unknown,
+        }
+    }
+
+    /// Returns whether there is no such record, as far as anything is known of it.
+    pub(super) fn lacks(&self, unless: &Unless) -> bool {
+        let is_it =
+            |absent: &Unless| absent.record == unless.record && absent.reading.is_as_good_as(unless.reading);
+        matches!(&self.record, Record::Absent(absent) if is_it(absent))
+    }
+
+    /// Returns whether a call finds out if there is such a record before a socket of this user is
+    /// let in: not if the user has a seat already, or if sockets do not wait for one.
+    pub(super) fn finds_out(&self, user: &str, unless: &Unless) -> bool {
+        !matches!(self.record, Record::Present)
+            && !self.view.is_large()
+            && !self.is_refused
+            && !self.seating.knows(user)
+            && self.conditions().all(|asked| asked.record == unless.record)
+    }
+
+    fn conditions(&self) -> impl Iterator<Item = &Unless> {
+        self.waiting.iter().filter_map(|waiting| waiting.unless.as_deref())
+    }
+
+    /// There is no such record, which was asked for after its reading began.
+    fn on_absent(&mut self, absent: &Unless) {
+        for waiting in &mut self.waiting {
+            waiting.unless.take_if(|unless| unless.reading.is_as_good_as(absent.reading));
+        }
+        self.record = Record::Absent(Box::new(absent.clone()));
+    }
+
+    /// Turns those away that depend on a record: there is one, or Redis does not say.
+    fn turn_away(&mut self, group: &Group, effects: &mut Effects) {
+        for Waiting { user, unless, done } in take(&mut self.waiting) {
+            match (unless, &user) {
+                (Some(_), Some(user)) => {
+                    self.withdraw(group, user, effects);
+                    let _ = done.send(false); // the caller may have given up
+                }
+                (unless, _) => self.waiting.push(Waiting { user, unless, done }),
+            }
+        }
+    }
+
+    /// Removes a socket that was not let in.
+    pub(super) fn withdraw(&mut self, group: &Group, user: &str, effects: &mut Effects) {
+        self.sockets = self.sockets.saturating_sub(1);
+        if let Some(at) = self.seating.withdraw(user, leave_grace(group), effects.now) {
+            effects.set_timer(at, Timer::Grace(Member::new(&user.into())));
         }
     }
 
@@ -105,7 +169,8 @@ impl LocalGroup {
         }
         let call = self.seating.begin_call(number)?;
         let (looks, renews) = (take(&mut self.next_call.looks), take(&mut self.next_call.renews));
-        Some(GroupCall { group: group.clone(), call, looks, renews })
+        let unless = self.conditions().next().cloned().map(Box::new);
+        Some(GroupCall { group: group.clone(), call, looks, renews, unless })
     }
 
     /// Returns whether there is something to ask Redis now.
@@ -132,6 +197,9 @@ impl LocalGroup {
             Some(SeatReply { status: SeatStatus::Seated(state, seats, share), members }) => {
                 let outcome = self.seating.on_seated(share);
                 self.is_refused = false;
+                if let Some(unless) = &call.unless {
+                    self.on_absent(unless);
+                }
                 self.on_seats(&call.group, &seats, effects);
                 self.on_seated(call, &state, members, effects);
                 self.on_outcome(&outcome, &call.group, effects);
@@ -145,7 +213,16 @@ impl LocalGroup {
                 let outcome = self.seating.on_differs(share);
                 self.on_outcome(&outcome, &call.group, effects);
             }
-            Some(SeatReply { status: SeatStatus::Refused, .. }) | None => self.call_later(effects),
+            Some(SeatReply { status: SeatStatus::Recorded, .. }) => {
+                self.seating.on_refused();
+                self.next_call.looks |= call.looks;
+                self.next_call.renews |= call.renews;
+                self.record = Record::Present;
+                self.turn_away(&call.group, effects);
+            }
+            Some(SeatReply { status: SeatStatus::Refused, .. }) | None => {
+                self.call_later(&call.group, effects);
+            }
         }
         self.wake();
     }
@@ -192,16 +269,17 @@ impl LocalGroup {
     /// Redis refused a call.
     pub(super) fn on_refused(&mut self, call: &GroupCall, effects: &mut Effects) {
         if self.seating.is_calling(call.call.number) {
-            self.call_later(effects);
+            self.call_later(&call.group, effects);
         }
     }
 
     /// Redis refused a call, or sent something else as its reply: it is made again later.
-    fn call_later(&mut self, effects: &mut Effects) {
+    fn call_later(&mut self, group: &Group, effects: &mut Effects) {
         self.seating.on_refused();
         (self.is_refused, self.is_pausing) = (true, true);
         self.next_call.looks = true;
         effects.set_timer(effects.now + RETRY_PAUSE, Timer::Look);
+        self.turn_away(group, effects);
         self.wake();
     }
 
@@ -358,8 +436,8 @@ impl LocalGroup {
     /// Completes those that wait for nothing more.
     pub(super) fn wake(&mut self) {
         for waiting in take(&mut self.waiting) {
-            if self.is_ready_for(waiting.user.as_deref()) {
-                let _ = waiting.done.send(()); // the caller may have given up
+            if waiting.unless.is_none() && self.is_ready_for(waiting.user.as_deref()) {
+                let _ = waiting.done.send(true); // the caller may have given up
             } else {
                 self.waiting.push(waiting);
             }

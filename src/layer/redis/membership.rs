@@ -19,11 +19,12 @@ use crate::layer::member::{self, Member};
 use crate::layer::presence::PresenceSnapshot;
 use crate::layer::redis::belief::Belief;
 use crate::layer::redis::channel_changes::ChannelChanges;
+use crate::layer::redis::conditional_entry::ConditionalEntry;
 use crate::layer::redis::effects::{Effects, Timer};
 use crate::layer::redis::job::Job;
 use crate::layer::redis::local_group::{Link, LocalGroup, RETRY_PAUSE, Waiting};
 use crate::layer::redis::member_view::{GroupState, PresenceEvent};
-use crate::layer::redis::seat_batch::{GroupCall, SeatBatch, SeatReply};
+use crate::layer::redis::seat_batch::{GroupCall, SeatBatch, SeatReply, Unless};
 use crate::layer::redis::seat_id::SeatId;
 use crate::layer::redis::seating::Share;
 use crate::layer::redis::shards::{ShardId, Shards};
@@ -90,8 +91,11 @@ impl LocalMembership {
 
     /// Adds a socket to a group; with a member, its user has a seat there.
     pub(super) fn enter(&self, group: &Group, member: Option<&Arc<str>>) {
-        let mut state = self.state.lock();
-        let MembershipState { groups, work, epochs, .. } = &mut *state;
+        self.add_socket(&mut self.state.lock(), group, member);
+    }
+
+    fn add_socket(&self, state: &mut MembershipState, group: &Group, member: Option<&Arc<str>>) {
+        let MembershipState { groups, work, epochs, .. } = state;
         let local = groups
             .entry(group.clone())
             .or_insert_with(|| LocalGroup::new(SeatId::new(&self.node, *epochs), self.shards.id_of(group)));
@@ -119,6 +123,51 @@ impl LocalMembership {
             {
                 effects.set_timer(at, Timer::Grace(member));
             }
+        });
+    }
+
+    /// Adds a socket to a group, as [`enter`](Self::enter), unless there is a record. Returns
+    /// `None` if that has to be asked first.
+    pub(super) fn enter_unless(
+        &self,
+        group: &Group,
+        member: &Arc<str>,
+        unless: Box<Unless>,
+    ) -> Option<ConditionalEntry<'_>> {
+        let mut state = self.state.lock();
+        let user = member::id(member);
+        let local = state.groups.get(group);
+        let is_absent = local.is_some_and(|local| local.lacks(&unless));
+        if !is_absent && local.is_some_and(|local| !local.finds_out(user, &unless)) {
+            return None;
+        }
+        let unless = (!is_absent).then_some(unless);
+        let (done, outcome) = oneshot::channel();
+        self.add_socket(&mut state, group, Some(member));
+        if let Some(local) = state.groups.get_mut(group) {
+            local.waiting.push(Waiting { user: Some(user.into()), unless, done });
+            local.wake();
+        }
+        let (group, member) = (group.clone(), Arc::clone(member));
+        Some(ConditionalEntry { membership: self, group, member, outcome: Some(outcome) })
+    }
+
+    /// The caller of an entry has given up: undoes what came of it.
+    pub(super) fn cancel_entry(
+        &self,
+        group: &Group,
+        member: &Arc<str>,
+        mut outcome: oneshot::Receiver<bool>,
+        now: Instant,
+    ) {
+        let mut state = self.state.lock(); // under which outcomes are sent
+        if outcome.try_recv() == Ok(false) {
+            return; // the socket was removed
+        }
+        drop(outcome);
+        self.step(&mut state, group, now, |local, effects| {
+            local.waiting.retain(|waiting| !waiting.done.is_closed());
+            local.withdraw(group, member::id(member), effects);
         });
     }
 
@@ -161,7 +210,7 @@ impl LocalMembership {
         &self,
         group: &Group,
         member: Option<&Arc<str>>,
-    ) -> Option<oneshot::Receiver<()>> {
+    ) -> Option<oneshot::Receiver<bool>> {
         let mut state = self.state.lock();
         let local = state.groups.get_mut(group)?;
         let user = member.map(|member| member::id(member));
@@ -169,7 +218,7 @@ impl LocalMembership {
             return None;
         }
         let (done, wait) = oneshot::channel();
-        local.waiting.push(Waiting { user: user.map(Into::into), done });
+        local.waiting.push(Waiting { user: user.map(Into::into), unless: None, done });
         Some(wait)
     }
 

@@ -18,6 +18,7 @@ mod channel_changes;
 mod clock;
 mod command_queue;
 mod commands;
+mod conditional_entry;
 mod connection;
 mod connections;
 mod control;
@@ -124,6 +125,7 @@ pub struct RedisLayer {
     heartbeat: Arc<Heartbeat>,
     scripts: Arc<Scripts>,
     decisions: Arc<DecisionLog>,
+    absent: Arc<AbsentRecords>,
     is_beating: watch::Receiver<bool>,
     /// The watch over the shards and the heartbeat, which run as long as the layer.
     tasks: Mutex<JoinSet<()>>,
@@ -215,8 +217,9 @@ impl RedisLayer {
                 Arc::clone(&commands),
                 Arc::clone(&scripts),
                 retention.replicas,
-                absent,
+                Arc::clone(&absent),
             )),
+            absent,
             decisions,
             publisher: Publisher {
                 commands: Arc::clone(&commands),

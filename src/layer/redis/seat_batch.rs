@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::layer::contract::MAX_LISTED_MEMBERS;
 use crate::layer::error::LayerError;
 use crate::layer::presence::MAX_SINGLE_CHANGES;
+use crate::layer::redis::absent_records::Reading;
 use crate::layer::redis::keys::{GROUP_LIFETIME_MILLIS, Keys};
 use crate::layer::redis::member_view::GroupState;
 use crate::layer::redis::resp::{self, Value};
@@ -27,6 +28,17 @@ pub(super) struct GroupCall {
     pub(super) looks: bool,
     /// The lifetime of what Redis has is renewed.
     pub(super) renews: bool,
+    /// Nothing is done if there is such a record.
+    pub(super) unless: Option<Box<Unless>>,
+}
+
+/// A record that keeps users out of a group.
+#[derive(Clone)]
+pub(super) struct Unless {
+    /// Its key, as the store has it.
+    pub(super) record: Arc<str>,
+    /// When its absence was asked for.
+    pub(super) reading: Reading,
 }
 
 /// Calls for different groups.
@@ -50,6 +62,8 @@ pub(super) enum SeatStatus {
     Differs(Share),
     /// Nothing was written: the key holds a value of another type.
     Refused,
+    /// Nothing was written: there is a record that keeps users out.
+    Recorded,
 }
 
 impl GroupCall {
@@ -103,6 +117,7 @@ impl SeatReply {
         let status = match status {
             "ok" => SeatStatus::Seated(group_state(state)?, seat_ids(state).to_vec(), parse_share(share)?),
             "differs" => SeatStatus::Differs(parse_share(share)?),
+            "recorded" => SeatStatus::Recorded,
             "error" => {
                 let _ = LayerError::refused(String::from_utf8_lossy(state)); // counts and logs it
                 SeatStatus::Refused
@@ -189,20 +204,25 @@ impl SeatEncoder {
     pub(super) fn encode(&self, batch: &SeatBatch, out: &mut Vec<u8>) {
         let arguments = |call: &GroupCall| 7 + 2 * call.call.joins.len() + call.call.leaves.len();
         let groups = batch.calls.len();
-        resp::begin(out, 3 + groups + 2 + batch.calls.iter().map(arguments).sum::<usize>());
+        let records = || batch.calls.iter().filter_map(|call| call.unless.as_deref());
+        let keys = groups + records().count();
+        resp::begin(out, 3 + keys + 3 + batch.calls.iter().map(arguments).sum::<usize>());
         resp::argument(out, b"EVALSHA");
         resp::argument(out, self.scripts.seat.hash().as_bytes());
-        resp::argument(out, groups.to_string().as_bytes());
+        resp::argument(out, keys.to_string().as_bytes());
         for call in &batch.calls {
             resp::argument(out, self.keys.members(&call.group).as_bytes());
         }
-        for limit in [MAX_LISTED_MEMBERS, MAX_SINGLE_CHANGES] {
-            resp::argument(out, limit.to_string().as_bytes());
+        for Unless { record, .. } in records() {
+            resp::argument(out, self.keys.record(record).as_bytes());
         }
-        for GroupCall { group, call, looks, renews } in &batch.calls {
+        for number in [MAX_LISTED_MEMBERS, MAX_SINGLE_CHANGES, groups] {
+            resp::argument(out, number.to_string().as_bytes());
+        }
+        for GroupCall { group, call, looks, renews, unless } in &batch.calls {
             resp::argument(out, self.keys.own_channel(group).as_bytes());
             resp::argument(out, call.id.as_bytes());
-            let flags = [(*looks, "l"), (call.is_quiet, "q"), (*renews, "t")];
+            let flags = [(*looks, "l"), (call.is_quiet, "q"), (*renews, "t"), (unless.is_some(), "u")];
             let flags: String = flags.iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| *flag).collect();
             resp::argument(out, flags.as_bytes());
             resp::argument(out, &share_bytes(call.share));

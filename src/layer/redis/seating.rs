@@ -218,6 +218,25 @@ impl Seating {
         Some(at)
     }
 
+    /// Removes a member that was not let in. If it was its user's only one and Redis gets no seat
+    /// for the user, the user was never there; else returns when the user leaves, as
+    /// [`leave`](Self::leave).
+    pub(super) fn withdraw(&mut self, user: &str, grace: Duration, now: Instant) -> Option<Instant> {
+        let is_only = self.users.get(user).is_some_and(|local| local.sockets == 1 && !local.is_seated);
+        let mut calls = self.in_flight.iter().chain(&self.unanswered);
+        if is_only && !calls.any(|call| call.joins.iter().any(|joining| joining.member.user() == user)) {
+            self.users.remove(user);
+            self.unsettled.remove(user);
+            return None;
+        }
+        self.leave(user, grace, now)
+    }
+
+    /// Returns whether the user has sockets here, or had them lately.
+    pub(super) fn knows(&self, user: &str) -> bool {
+        self.users.contains_key(user)
+    }
+
     /// Ends the grace of a user, if it is over.
     pub(super) fn end_grace(&mut self, member: &Member, now: Instant) {
         if self.leaving.get(member).is_some_and(|at| *at <= now) {

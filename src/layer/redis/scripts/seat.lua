@@ -1,32 +1,39 @@
 -- Gives users of one node a seat in groups, removes others from theirs, and returns what a node has
 -- to know that joins a group or looks at it again.
--- KEYS: the users of each group (hash).
--- ARGV: see `group.lua`; then for each group: its own channel; the seat's id; flags; the share as
+-- KEYS: the users of each group (hash); then the record of each group with the flag `u`.
+-- ARGV: see `group.lua`; how many groups there are; then for each group: its own channel; the seat's id; flags; the share as
 -- the node believes it to be ('' for none); the number of this write (4 bytes); how many users join;
 -- how many leave; the user and the name of each that joins, with a space before a name that counts
 -- only where the user has none; each that leaves.
 -- Flags: `l` look: return the members; `q` quiet: other nodes know these users already; `t` renew
--- the lifetime.
+-- the lifetime; `u` do nothing if there is the record.
 -- Returns for each group three values: `ok`, ` m` and the share; or `differs`, '' and the share, if
--- it is another: then nothing was written; or `error`, the text and ''. With `l` a fourth: the
--- members, or false if they are too many.
-local replies, at = {}, 3
-for _, key in ipairs(KEYS) do
+-- it is another: then nothing was written; or `error`, the text and ''; or `recorded`, '' and '', if
+-- there is the record. With `l` a fourth: the members, or false if they are too many.
+local replies, at, groups, records = {}, 4, tonumber(ARGV[3]), 0
+for place = 1, groups do
+  local key = KEYS[place]
   local channel, id, flags, share, number = unpack(ARGV, at, at + 4)
   local joins, leaves = tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
   local first = at + 7
   at = first + 2 * joins + leaves
   local look, quiet = find(flags, 'l', 1, true), find(flags, 'q', 1, true)
-  local mine, fields = ' n' .. id, {}
+  local mine, fields, is_recorded = ' n' .. id, {}, false
+  if find(flags, 'u', 1, true) then
+    records = records + 1
+    is_recorded = call('EXISTS', KEYS[groups + records]) == 1
+  end
   for i = 1, joins do
     fields[i] = ARGV[first + 2 * i - 2]
   end
   for i = 1, leaves do
     fields[joins + i] = ARGV[first + 2 * joins + i - 1]
   end
-  local read = pcall_('HMGET', key, ' m', mine, unpack(fields))
+  local read = not is_recorded and pcall_('HMGET', key, ' m', mine, unpack(fields))
   local status, state, listed
-  if read.err then
+  if is_recorded then
+    status, state, share = 'recorded', '', ''
+  elseif read.err then
     status, state, share = 'error', read.err, ''
   elseif (read[2] or '') ~= share then
     status, state, share = 'differs', '', read[2] or ''
