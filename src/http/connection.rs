@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use nix::libc::linger;
 use nix::sys::socket::{self, MsgFlags, Shutdown, setsockopt, sockopt};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -22,9 +24,6 @@ use tokio_io_timeout::TimeoutStream;
 use crate::http::phase::{AtomicPhase, Phase};
 use crate::limits::ConnectionSlot;
 use crate::wire::headers::has_two_lengths;
-
-/// `MSG_MORE` of send(2); empty on systems without it.
-const MSG_MORE: MsgFlags = MsgFlags::from_bits_retain(if cfg!(target_os = "linux") { 0x8000 } else { 0 });
 
 /// A handle on the connection, which closes with its last handle.
 #[derive(Clone)]
@@ -50,8 +49,10 @@ struct Inner {
     phase: AtomicPhase,
     /// The head of the last request states two lengths, as far as it came at once.
     two_lengths: AtomicBool,
-    /// More bytes follow the next response at once.
-    more: AtomicBool,
+    /// The next response is held.
+    holds: AtomicBool,
+    /// The bytes of the response that is held.
+    held: Mutex<Vec<u8>>,
     /// The connection's place in the limits of open connections.
     slot: ConnectionSlot,
 }
@@ -65,7 +66,8 @@ impl Connection {
             request_pending: AtomicBool::new(false),
             phase: AtomicPhase::new(Phase::Head),
             two_lengths: AtomicBool::new(false),
-            more: AtomicBool::new(false),
+            holds: AtomicBool::new(false),
+            held: Mutex::default(),
             slot,
         }))
     }
@@ -107,10 +109,27 @@ impl Connection {
         Ok(socket::send(self.0.tcp.as_raw_fd(), bytes, MsgFlags::empty())?)
     }
 
-    /// Holds the next response until more bytes follow: one packet and one wake-up of the peer
-    /// instead of two. Without more bytes, the kernel sends it after 200 ms.
-    pub(crate) fn cork(&self) {
-        self.0.more.store(true, Ordering::Relaxed);
+    /// Holds the next response, which the next writer of the connection sends with what
+    /// follows it: one system call, one packet and one wake-up of the peer.
+    pub(crate) fn hold_response(&self) {
+        self.0.holds.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes the response that was held.
+    pub(crate) fn take_held(&self) -> Option<Bytes> {
+        self.0.holds.store(false, Ordering::Relaxed);
+        let held = std::mem::take(&mut *self.0.held.lock());
+        (!held.is_empty()).then(|| held.into())
+    }
+
+    /// Holds these bytes of a response; returns how many they are.
+    fn hold(&self, slices: &[IoSlice<'_>]) -> usize {
+        let mut held = self.0.held.lock();
+        let before = held.len();
+        for slice in slices {
+            held.extend_from_slice(slice);
+        }
+        held.len() - before
     }
 
     /// Returns whether the peer has begun a request that has no response yet.
@@ -269,10 +288,16 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.0.holds.load(Ordering::Relaxed) {
+            self.0.request_pending.store(false, Ordering::Relaxed);
+            return Poll::Ready(Ok(self.hold(slices)));
+        }
         loop {
             ready!(self.0.tcp.poll_write_ready(cx))?;
-            let flags = if self.0.more.load(Ordering::Relaxed) { MSG_MORE } else { MsgFlags::empty() };
-            let send = || Ok(socket::sendmsg::<()>(self.0.tcp.as_raw_fd(), slices, &[], flags, None)?);
+            let send = || {
+                let (stream, none) = (self.0.tcp.as_raw_fd(), MsgFlags::empty());
+                Ok(socket::sendmsg::<()>(stream, slices, &[], none, None)?)
+            };
             match self.0.tcp.try_io(Interest::WRITABLE, send) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => {

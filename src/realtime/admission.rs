@@ -232,7 +232,7 @@ fn accept<P: Protocol, S: Streams>(
     upgrade: Upgrade,
 ) -> Response {
     if catch_up.is_some() {
-        stream.cork(); // the welcome
+        stream.hold_response(); // for the welcome
     }
     let context = Arc::clone(joined.context());
     let is_offered = P::SUBPROTOCOL.is_some_and(|protocol| upgrade.offers(protocol));

@@ -45,6 +45,12 @@ impl Backlog {
         METRICS.outbox(self.waiting());
     }
 
+    /// Adds what is written before everything else.
+    pub(crate) fn push_first(&mut self, bytes: Bytes) {
+        self.bytes += bytes.len();
+        self.queue.push_front(bytes);
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
         let frames = self.queue.pop_front()?;
         self.bytes -= frames.len();

@@ -62,11 +62,17 @@ impl Outbox {
         }
     }
 
-    /// Attaches the stream once the handshake is complete, and writes the queued frames.
+    /// Attaches the stream once the handshake is complete, and writes the queued frames. A response
+    /// that the stream holds leaves with the next frame, or when the queue is
+    /// [drained](Self::drain).
     pub(crate) fn attach(&self, stream: Connection) {
         let mut state = self.state.lock();
+        let held = stream.take_held();
         assert!(self.stream.set(stream).is_ok(), "a socket has one stream");
-        self.count(state.flush(self.stream.get()));
+        match held {
+            Some(response) => state.backlog.get_or_insert_default().push_first(response),
+            None => self.count(state.flush(self.stream.get())),
+        }
     }
 
     /// Sends whole frames. Drops them after a close frame.
@@ -277,5 +283,41 @@ impl State {
         if self.backlog.as_ref().is_some_and(|backlog| backlog.is_empty()) {
             self.backlog = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::limits::ConnectionSlot;
+    use crate::realtime::renderer::tests::Plain;
+    use crate::wire::frame::Transport;
+
+    #[tokio::test]
+    async fn a_response_that_is_held_leaves_with_the_first_frame() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (near, far) = tokio::join!(listener.accept(), TcpStream::connect(address));
+        let (near, mut far) = (near.expect("a peer").0, far.expect("a peer").into_std().expect("a stream"));
+        near.set_nodelay(true).expect("an option");
+        let mut stream = Connection::new(near, ConnectionSlot::for_test());
+        stream.hold_response();
+        stream.write_all(b"101, ").await.expect("an open stream");
+        let limits = Limits { bytes: 1024, messages: 16 };
+        let outbox = Outbox::new(Wire::new::<Plain>(Transport::WebSocket), limits);
+        outbox.attach(stream);
+        let early = far.read(&mut [0; 64]).map_err(|error| error.kind());
+        assert_eq!(early, Err(io::ErrorKind::WouldBlock), "without the frame");
+        outbox.send(&Bytes::from_static(b"welcome"));
+        far.set_nonblocking(false).expect("an option");
+        let mut both = [0; 12];
+        far.read_exact(&mut both).expect("both");
+        assert_eq!(&both, b"101, welcome");
+        assert_eq!(outbox.written(), 12);
     }
 }

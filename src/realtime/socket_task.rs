@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tracing::{debug, trace};
 
 use crate::http::connection::Connection;
@@ -63,6 +64,10 @@ pub(crate) async fn run<P: Protocol, S: Streams>(
     let mut catching_up = first.map(|(position, subscription)| {
         Box::pin(send_missed::<P>(joined, position, subscription, Written::To(&stream)))
     });
+    // Before the outbox is drained: a welcome that is there leaves with the 101.
+    if catching_up.as_mut().is_some_and(|first| first.as_mut().now_or_never().is_some()) {
+        catching_up = None;
+    }
     let end = {
         let mut read = pin!(read::<P, S>(joined, &mut reader));
         let mut drain = pin!(socket.outbox().drain(&stream));

@@ -191,3 +191,18 @@ async fn a_room_that_is_closed_before_its_answer_arrives_is_left() {
     let (_, code) = client.refused(&json!({ "type": "join", "room": "den" })).await;
     assert_eq!(code, "not_found");
 }
+
+#[tokio::test]
+async fn the_101_does_not_wait_for_a_welcome_that_reads_the_log() {
+    let site = Site::start().await;
+    let near = Node::on(&site.redis).await;
+    let mut writer = V1Client::join(&near, "den").await;
+    writer.publish("hi").await;
+    let _known = V1Client::join(&site.node, "den").await;
+    site.proxy.hold_from("parlor:log:{chat_den}");
+    let socket = Handshake::to_room("den").history(1).try_connect(site.node.address()).await;
+    site.proxy.wait_until_held().await;
+    site.proxy.open();
+    let mut client = V1Client::welcomed(socket.expect("a 101")).await;
+    assert_eq!(client.receive_texts(1).await, ["hi"]);
+}
