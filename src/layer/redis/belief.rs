@@ -1,7 +1,7 @@
 //! What this node believes of a group.
 
+use crate::layer::redis::seat_call::Share;
 use crate::layer::redis::seat_id::SeatId;
-use crate::layer::redis::seating::Share;
 use crate::wire::group::Group;
 
 /// What this node believes of a group, to be compared with what Redis has.

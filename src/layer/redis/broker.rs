@@ -42,15 +42,17 @@ impl Broker for RedisLayer {
         member: &Arc<str>,
         record: &str,
     ) -> Result<bool, LayerError> {
+        let reading = self.absent.begin(record, Instant::now());
         // Of a Cluster, the slot of records is not that of the group's keys.
-        let reading = self.absent.begin(record, Instant::now()).filter(|_| !self.shards.is_cluster());
-        let Some(reading) = reading else { return Ok(false) };
+        if reading.is_some() && self.shards.is_cluster() {
+            return Ok(false);
+        }
         let patience = self.subscribe_patience(group)?;
-        let unless = Box::new(Unless { record: record.into(), reading });
+        let unless = reading.map(|reading| Box::new(Unless { record: record.into(), reading }));
         let Some(entry) = self.membership.enter_unless(group, member, unless) else { return Ok(false) };
         let entered = timeout(patience, entry.complete()).await;
         let is_let_in = entered.map_err(|_| LayerError::TimedOut("confirm a subscription"))?;
-        if is_let_in {
+        if is_let_in && let Some(reading) = reading {
             self.absent.learn(record, reading);
         }
         Ok(is_let_in)

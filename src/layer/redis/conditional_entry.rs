@@ -47,7 +47,7 @@ mod tests {
     use crate::layer::redis::absent_records::AbsentRecords;
     use crate::layer::redis::member_view::GroupState;
     use crate::layer::redis::seat_batch::{GroupCall, SeatReply, SeatStatus, Unless};
-    use crate::layer::redis::seating::Share;
+    use crate::layer::redis::seat_call::Share;
     use crate::layer::redis::shards::{ShardId, Shards};
 
     fn membership() -> LocalMembership {
@@ -61,7 +61,7 @@ mod tests {
     fn enter<'a>(membership: &'a LocalMembership, user: &str) -> Option<ConditionalEntry<'a>> {
         let reading = AbsentRecords::default().begin("record", Instant::now()).expect("nothing is known");
         let unless = Box::new(Unless { record: "record".into(), reading });
-        membership.enter_unless(&group(), &user.into(), unless)
+        membership.enter_unless(&group(), &user.into(), Some(unless))
     }
 
     /// The node subscribes to what its sockets need; returns the calls behind it, as their users.
@@ -105,6 +105,16 @@ mod tests {
         assert_eq!(entry.complete().now_or_never(), Some(true));
         // The group knows it from here on: nothing is asked for the next socket.
         assert_eq!(enter(&membership, "ann").expect("an entry").complete().now_or_never(), Some(true));
+    }
+
+    #[test]
+    fn a_record_that_is_known_to_be_absent_is_not_asked_for() {
+        let membership = membership();
+        let entry = membership.enter_unless(&group(), &"ann".into(), None).expect("an entry");
+        let call = call(&membership);
+        assert!(call.unless.is_none());
+        seated(&membership, &call);
+        assert_eq!(entry.complete().now_or_never(), Some(true));
     }
 
     #[test]

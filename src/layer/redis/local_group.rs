@@ -15,8 +15,9 @@ use crate::layer::redis::effects::{Effects, Timer};
 use crate::layer::redis::job::Job;
 use crate::layer::redis::member_view::{Change, GroupState, MemberView, Next, PresenceEvent};
 use crate::layer::redis::seat_batch::{GroupCall, SeatReply, SeatStatus, Unless};
+use crate::layer::redis::seat_call::Share;
 use crate::layer::redis::seat_id::SeatId;
-use crate::layer::redis::seating::{Outcome, Seating, Share};
+use crate::layer::redis::seating::{Outcome, Seating};
 use crate::layer::redis::shards::ShardId;
 use crate::wire::group::Group;
 

@@ -25,8 +25,8 @@ use crate::layer::redis::job::Job;
 use crate::layer::redis::local_group::{Link, LocalGroup, RETRY_PAUSE, Waiting};
 use crate::layer::redis::member_view::{GroupState, PresenceEvent};
 use crate::layer::redis::seat_batch::{GroupCall, SeatBatch, SeatReply, Unless};
+use crate::layer::redis::seat_call::Share;
 use crate::layer::redis::seat_id::SeatId;
-use crate::layer::redis::seating::Share;
 use crate::layer::redis::shards::{ShardId, Shards};
 use crate::wire::event::Event;
 use crate::wire::group::Group;
@@ -126,22 +126,22 @@ impl LocalMembership {
         });
     }
 
-    /// Adds a socket to a group, as [`enter`](Self::enter), unless there is a record. Returns
-    /// `None` if that has to be asked first.
+    /// Adds a socket to a group, as [`enter`](Self::enter), unless there is a record; `None` if it
+    /// is known to be absent. Returns `None` if that has to be asked first.
     pub(super) fn enter_unless(
         &self,
         group: &Group,
         member: &Arc<str>,
-        unless: Box<Unless>,
+        unless: Option<Box<Unless>>,
     ) -> Option<ConditionalEntry<'_>> {
         let mut state = self.state.lock();
         let user = member::id(member);
         let local = state.groups.get(group);
-        let is_absent = local.is_some_and(|local| local.lacks(&unless));
-        if !is_absent && local.is_some_and(|local| !local.finds_out(user, &unless)) {
+        let unless = unless.filter(|unless| !local.is_some_and(|local| local.lacks(unless)));
+        let is_found_out = |unless: &Unless| local.is_none_or(|local| local.finds_out(user, unless));
+        if !unless.as_deref().is_none_or(is_found_out) {
             return None;
         }
-        let unless = (!is_absent).then_some(unless);
         let (done, outcome) = oneshot::channel();
         self.add_socket(&mut state, group, Some(member));
         if let Some(local) = state.groups.get_mut(group) {

@@ -54,6 +54,7 @@ mod publisher;
 pub(crate) mod resp;
 mod scripts;
 mod seat_batch;
+mod seat_call;
 mod seat_id;
 mod seating;
 mod self_check;

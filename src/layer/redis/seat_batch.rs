@@ -10,7 +10,7 @@ use crate::layer::redis::keys::{GROUP_LIFETIME_MILLIS, Keys};
 use crate::layer::redis::member_view::GroupState;
 use crate::layer::redis::resp::{self, Value};
 use crate::layer::redis::scripts::Scripts;
-use crate::layer::redis::seating::{Joining, MAX_CALL_USERS, SeatCall, Share};
+use crate::layer::redis::seat_call::{Joining, MAX_CALL_USERS, SeatCall, Share};
 use crate::wire::group::Group;
 
 /// Groups of one call.

@@ -12,21 +12,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::layer::member::{self, Member};
+use crate::layer::redis::seat_call::{Joining, MAX_CALL_USERS, SeatCall, Share};
 use crate::layer::redis::seat_id::SeatId;
-
-/// Users of one call: Redis does nothing else meanwhile.
-pub(super) const MAX_CALL_USERS: usize = 500;
 
 /// How often a node writes the name of a user again at once when Redis has another one.
 const MAX_INSTANT_WRITES: u32 = 3;
-
-/// The part of a group's users that Redis has under one id: how many, and the number of the call
-/// that wrote it last. No number is used twice by a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Share {
-    pub(super) users: u32,
-    pub(super) number: u32,
-}
 
 /// The users of this node in one group. Ordered, so that a run of the search in `presence_model`
 /// can be repeated.
@@ -77,26 +67,6 @@ enum Repair {
     Reseats,
 }
 
-/// A call for one group: who joins and who leaves.
-#[derive(Clone)]
-pub(super) struct SeatCall {
-    pub(super) id: SeatId,
-    pub(super) share: Share,
-    pub(super) number: u32,
-    /// Other nodes know these users already.
-    pub(super) is_quiet: bool,
-    pub(super) joins: Vec<Joining>,
-    pub(super) leaves: Vec<Member>,
-}
-
-/// A user that joins.
-#[derive(Clone)]
-pub(super) struct Joining {
-    pub(super) member: Member,
-    /// The user has no socket here any more: a name that it has elsewhere counts.
-    pub(super) is_away: bool,
-}
-
 /// What follows from a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -106,13 +76,6 @@ pub(super) enum Outcome {
     Differs,
     /// Each user has a seat under a new id. The group's state has to be published.
     Reseated,
-}
-
-impl Share {
-    /// Returns whether both are one. Without users there is no share, whatever was written last.
-    pub(super) fn is(self, other: Self) -> bool {
-        self == other || (self.users == 0 && other.users == 0)
-    }
 }
 
 impl Seating {

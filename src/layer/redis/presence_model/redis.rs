@@ -7,8 +7,8 @@ use crate::layer::member;
 use crate::layer::presence::MAX_SINGLE_CHANGES;
 use crate::layer::redis::member_view::{Change, GroupState, PresenceEvent};
 use crate::layer::redis::seat_batch::{GroupCall, SeatReply, SeatStatus};
+use crate::layer::redis::seat_call::{Joining, SeatCall, Share};
 use crate::layer::redis::seat_id::SeatId;
-use crate::layer::redis::seating::{Joining, SeatCall, Share};
 
 /// Fields that the model's reaper removes at a time.
 const REAPED_AT_ONCE: usize = 3;
