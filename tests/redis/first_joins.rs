@@ -1,4 +1,4 @@
-//! What a join of a room asks Redis for, in round trips, and that it is let in by nothing that was
+//! What a join of a room asks Redis for, in round trips, and that nothing admits a client that was
 //! not read: while all replies of Redis are held, a node sends what needs no reply.
 
 use jsonwebtoken::Algorithm;

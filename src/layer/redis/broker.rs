@@ -51,11 +51,11 @@ impl Broker for RedisLayer {
         let unless = reading.map(|reading| Box::new(Unless { record: record.into(), reading }));
         let Some(entry) = self.membership.enter_unless(group, member, unless) else { return Ok(false) };
         let entered = timeout(patience, entry.complete()).await;
-        let is_let_in = entered.map_err(|_| LayerError::TimedOut("confirm a subscription"))?;
-        if is_let_in && let Some(reading) = reading {
+        let is_admitted = entered.map_err(|_| LayerError::TimedOut("confirm a subscription"))?;
+        if is_admitted && let Some(reading) = reading {
             self.absent.learn(record, reading);
         }
-        Ok(is_let_in)
+        Ok(is_admitted)
     }
 
     fn unsubscribe(&self, group: &Group, member: Option<&Arc<str>>) {

@@ -13,7 +13,7 @@ pub(super) struct ConditionalEntry<'a> {
     pub(super) membership: &'a LocalMembership,
     pub(super) group: Group,
     pub(super) member: Arc<str>,
-    /// Receives whether the socket is let in. `None` once it has.
+    /// Receives whether the socket is admitted. `None` once it has.
     pub(super) outcome: Option<oneshot::Receiver<bool>>,
 }
 
@@ -22,9 +22,9 @@ impl ConditionalEntry<'_> {
     /// record, or if that cannot be found out: the socket is not in the group then.
     pub(super) async fn complete(mut self) -> bool {
         let Some(outcome) = &mut self.outcome else { return false };
-        let is_let_in = outcome.await.unwrap_or(false);
+        let is_admitted = outcome.await.unwrap_or(false);
         self.outcome = None;
-        is_let_in
+        is_admitted
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_record_the_call_that_seats_the_user_lets_it_in() {
+    fn without_a_record_the_call_for_the_user_admits_it() {
         let membership = membership();
         let entry = enter(&membership, "ann").expect("an entry");
         let call = call(&membership);
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_keeps_none_out_who_is_let_in_otherwise() {
+    fn a_record_keeps_out_no_user_that_is_admitted_otherwise() {
         let membership = membership();
         membership.enter(&group(), Some(&"ann".into()));
         let entry = enter(&membership, "eve").expect("an entry");

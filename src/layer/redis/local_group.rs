@@ -63,7 +63,7 @@ enum Record {
     Unknown,
     /// It was absent, and is unless something was forgotten since.
     Absent(Box<Unless>),
-    /// There was one: who may enter is decided by what it says.
+    /// There was one: what it says decides who may enter.
     Present,
 }
 
@@ -89,9 +89,9 @@ pub(super) enum Link {
 /// A socket that waits until its user has a seat, and the node is subscribed to the group.
 pub(super) struct Waiting {
     pub(super) user: Option<Arc<str>>,
-    /// It is not let in if there is such a record, which is not known yet.
+    /// It is not admitted if there is such a record, which is not known yet.
     pub(super) unless: Option<Box<Unless>>,
-    /// Receives whether it is let in.
+    /// Receives whether it is admitted.
     pub(super) done: oneshot::Sender<bool>,
 }
 
@@ -121,7 +121,7 @@ impl LocalGroup {
     }
 
     /// Returns whether a call finds out if there is such a record before a socket of this user is
-    /// let in: not if the user has a seat already, or if sockets do not wait for one.
+    /// admitted: not if the user has a seat already, or if sockets do not wait for one.
     pub(super) fn finds_out(&self, user: &str, unless: &Unless) -> bool {
         !matches!(self.record, Record::Present)
             && !self.view.is_large()
@@ -142,8 +142,8 @@ impl LocalGroup {
         self.record = Record::Absent(Box::new(absent.clone()));
     }
 
-    /// Turns those away that depend on a record: there is one, or Redis does not say.
-    fn turn_away(&mut self, group: &Group, effects: &mut Effects) {
+    /// Rejects the sockets that depend on a record: there is one, or Redis does not say.
+    fn reject_conditional(&mut self, group: &Group, effects: &mut Effects) {
         for Waiting { user, unless, done } in take(&mut self.waiting) {
             match (unless, &user) {
                 (Some(_), Some(user)) => {
@@ -155,7 +155,7 @@ impl LocalGroup {
         }
     }
 
-    /// Removes a socket that was not let in.
+    /// Removes a socket that was not admitted.
     pub(super) fn withdraw(&mut self, group: &Group, user: &str, effects: &mut Effects) {
         self.sockets = self.sockets.saturating_sub(1);
         if let Some(at) = self.seating.withdraw(user, leave_grace(group), effects.now) {
@@ -219,7 +219,7 @@ impl LocalGroup {
                 self.next_call.looks |= call.looks;
                 self.next_call.renews |= call.renews;
                 self.record = Record::Present;
-                self.turn_away(&call.group, effects);
+                self.reject_conditional(&call.group, effects);
             }
             Some(SeatReply { status: SeatStatus::Refused, .. }) | None => {
                 self.call_later(&call.group, effects);
@@ -280,7 +280,7 @@ impl LocalGroup {
         (self.is_refused, self.is_pausing) = (true, true);
         self.next_call.looks = true;
         effects.set_timer(effects.now + RETRY_PAUSE, Timer::Look);
-        self.turn_away(group, effects);
+        self.reject_conditional(group, effects);
         self.wake();
     }
 

@@ -181,7 +181,7 @@ impl Seating {
         Some(at)
     }
 
-    /// Removes a member that was not let in. If it was its user's only one and Redis gets no seat
+    /// Removes a member that was not admitted. If it was its user's only one and Redis gets no seat
     /// for the user, the user was never there; else returns when the user leaves, as
     /// [`leave`](Self::leave).
     pub(super) fn withdraw(&mut self, user: &str, grace: Duration, now: Instant) -> Option<Instant> {
