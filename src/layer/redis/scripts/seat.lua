@@ -1,15 +1,15 @@
 -- Gives users of one node a seat in groups, removes others from theirs, and returns what a node has
 -- to know that joins a group or looks at it again.
 -- KEYS: the users of each group (hash); then the record of each group with the flag `u`.
--- ARGV: see `group.lua`; how many groups there are; then for each group: its own channel; the seat's id; flags; the share as
--- the node believes it to be ('' for none); the number of this write (4 bytes); how many users join;
--- how many leave; the user and the name of each that joins, with a space before a name that counts
--- only where the user has none; each that leaves.
+-- ARGV: see `group.lua`; how many groups there are; then for each group: its own channel; the
+-- seat's id; flags; the share as the node believes it to be ('' for none); the number of this write
+-- (4 bytes); how many users join; how many leave; the user and the name of each that joins, with a
+-- space before a name that counts only where the user has none; each that leaves.
 -- Flags: `l` look: return the members; `q` quiet: other nodes know these users already; `t` renew
 -- the lifetime; `u` do nothing if there is the record.
 -- Returns for each group three values: `ok`, ` m` and the share; or `differs`, '' and the share, if
--- it is another: then nothing was written; or `error`, the text and ''; or `recorded`, '' and '', if
--- there is the record. With `l` a fourth: the members, or false if they are too many.
+-- it is another; or `recorded`, '' and '', if there is the record: then nothing was written; or
+-- `error`, the text and ''. With `l` a fourth: the members, or false if they are too many.
 local replies, at, groups, records = {}, 4, tonumber(ARGV[3]), 0
 for place = 1, groups do
   local key = KEYS[place]
