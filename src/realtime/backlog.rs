@@ -27,6 +27,8 @@ pub(crate) struct Backlog {
     /// Frames, the first of which may be partly written. Sockets share the bytes.
     queue: VecDeque<Bytes>,
     bytes: usize,
+    /// The first entry is the response of the handshake, beside which another one always fits.
+    has_response: bool,
 }
 
 impl Backlog {
@@ -49,6 +51,7 @@ impl Backlog {
     pub(crate) fn push_first(&mut self, bytes: Bytes) {
         self.bytes += bytes.len();
         self.queue.push_front(bytes);
+        self.has_response = true;
     }
 
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
@@ -65,7 +68,7 @@ impl Backlog {
     /// Returns whether `more` bytes exceed the limits. The first entry always fits.
     pub(crate) fn is_full(&self, more: usize, limits: Limits) -> bool {
         let full = self.waiting() + more > limits.bytes || self.queue.len() >= limits.messages;
-        full && !self.queue.is_empty()
+        full && self.queue.len() > usize::from(self.has_response)
     }
 
     /// Drops all but the first entry, which may be partly written and must be completed for the
@@ -111,6 +114,7 @@ impl Backlog {
             }
             count -= first.len();
             self.queue.pop_front();
+            self.has_response = false;
         }
     }
 }
