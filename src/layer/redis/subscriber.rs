@@ -195,7 +195,8 @@ impl Subscriber {
         let SubscriberContext { commands, follower, membership, listener, .. } = &*self.context;
         let (keys, kind) = (commands.keys(), self.kind());
         let channels = |groups: &[Group]| groups.iter().flat_map(|group| keys.channels_of(group)).collect();
-        self.subscribe_to_each_kind().await?;
+        // At once: one round trip.
+        tokio::try_join!(self.subscribe_to_each_kind(), self.subscribe_for_node())?;
         loop {
             // Before any group: no socket receives what its client lost the right to meanwhile.
             self.subscribe_for_node().await?;
