@@ -223,10 +223,15 @@ impl RedisRefusal {
             "READONLY" => Self::ReadOnly,
             "WRONGTYPE" => Self::WrongType,
             _ if is_unknown(message) => Self::UnknownCommand,
+            _ if message.contains(FORBIDDEN_IN_SCRIPT) => Self::NotPermitted,
             _ => Self::Other,
         }
     }
 }
+
+/// What Redis 7 says of a command, key or channel that the user's ACL forbids, in place of
+/// `NOPERM` where a script uses it.
+const FORBIDDEN_IN_SCRIPT: &str = "The user executing the script can't";
 
 /// Returns whether Redis does not know a command, called by a client or by a script.
 fn is_unknown(message: &str) -> bool {
@@ -249,6 +254,10 @@ mod tests {
                 RedisRefusal::OutOfMemory,
             ),
             ("NOPERM User x has no permissions: -OOM", RedisRefusal::NotPermitted),
+            (
+                "ERR The user executing the script can't run this command or subcommand script: f6",
+                RedisRefusal::NotPermitted,
+            ),
             ("NOREPLICAS Not enough good replicas to write.", RedisRefusal::NoReplicas),
             ("ERR unknown command 'XADD', with args beginning with: ", RedisRefusal::UnknownCommand),
             (

@@ -144,3 +144,26 @@ async fn a_node_does_everything_with_the_documented_acl() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn each_permission_of_the_documented_acl_is_needed_at_the_start() {
+    // Without the first, a node cannot ask whether Redis evicts keys. The others are for pooled
+    // connections, which wait for replicas, and for another database than 0.
+    const OPTIONAL: [&str; 4] = ["+info", "+wait", "+@connection", "+@transaction"];
+    let redis = Redis::start().await;
+    let _replica = redis.replica_of().await;
+    let acl = documented_acl();
+    let url = redis.url().replace("//", "//parlor:pw@");
+    let plan = Node::plan().env("REDIS_URL", &url).env("PARLOR_WAIT_REPLICAS", "1");
+    for rule in acl.iter().filter(|rule| rule.starts_with(['+', '~', '&'])) {
+        redis.query::<redis::Value>(&["ACL", "DELUSER", "parlor"]).await;
+        let fewer: Vec<&str> = acl.iter().filter(|word| *word != rule).map(String::as_str).collect();
+        assert_eq!(redis.query::<String>(&fewer).await, "OK");
+        if OPTIONAL.contains(&rule.as_str()) {
+            plan.start().await;
+        } else {
+            let text = plan.ended_with(2).await;
+            assert!(text.contains("NOPERM"), "without {rule}: {text}");
+        }
+    }
+}

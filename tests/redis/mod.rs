@@ -26,6 +26,7 @@ mod readiness;
 mod redaction;
 mod refusals;
 mod rewritten_logs;
+mod script_times;
 mod short_stops;
 mod sites;
 mod starts;

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::support::cli::operator;
 use crate::support::http::Request;
+use crate::support::metrics::metric;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::v1_client::{V1Client, fresh_id};
@@ -21,23 +22,92 @@ async fn wait_for_readiness(node: &Node, status: u16, texts: &[&str]) {
     .await;
 }
 
+/// What Redis refuses.
+struct Refusal {
+    /// Redis' word for it, and the kind that is counted.
+    word: &'static str,
+    kind: &'static str,
+    /// The exit code of a start.
+    code: i32,
+    /// The commands that begin and end it.
+    begin: &'static [&'static str],
+    end: &'static [&'static str],
+}
+
+const REFUSALS: [Refusal; 4] = [
+    Refusal {
+        word: "OOM",
+        kind: "out_of_memory",
+        code: 75,
+        begin: &["CONFIG", "SET", "maxmemory", "1"],
+        end: &["CONFIG", "SET", "maxmemory", "0"],
+    },
+    Refusal {
+        word: "NOREPLICAS",
+        kind: "no_replicas",
+        code: 75,
+        begin: &["CONFIG", "SET", "min-replicas-to-write", "1"],
+        end: &["CONFIG", "SET", "min-replicas-to-write", "0"],
+    },
+    Refusal {
+        word: "READONLY",
+        kind: "read_only",
+        code: 75,
+        begin: &["REPLICAOF", "127.0.0.1", "1"],
+        end: &["REPLICAOF", "NO", "ONE"],
+    },
+    Refusal {
+        word: "NOPERM",
+        kind: "not_permitted",
+        code: 2,
+        begin: &["ACL", "SETUSER", "default", "-hset"],
+        end: &["ACL", "SETUSER", "default", "+@all"],
+    },
+];
+
 #[tokio::test]
-async fn readiness_follows_refused_writes_in_redis_own_words() {
+async fn what_redis_refuses_is_named_at_the_start_and_later_and_counted() {
     let redis = Redis::start().await;
-    let node = Node::on(&redis).await;
-    let min_replicas = ["CONFIG", "SET", "min-replicas-to-write"];
-    let refusals: [(&str, [&[&str]; 2]); 3] = [
-        ("OOM", [&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]]),
-        ("NOREPLICAS", [&[&min_replicas[..], &["1"]].concat(), &[&min_replicas[..], &["0"]].concat()]),
-        ("READONLY", [&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]]),
-    ];
-    for (words, [begin, end]) in refusals {
+    let plan = Node::plan().redis(&redis);
+    let running = plan.start().await;
+    for Refusal { word, kind, code, begin, end } in REFUSALS {
         redis.query::<String>(begin).await;
-        // No client writes: the node's own writes show it.
-        wait_for_readiness(&node, 503, &[words, "(for "]).await;
+        let text = plan.ended_with(code).await;
+        assert!(text.contains(word), "{text}");
+        // No client writes: the nodes' own writes show it.
+        let waiting = plan.clone().switch("--wait-for-redis").start().await;
+        for node in [&running, &waiting] {
+            wait_for_readiness(node, 503, &[word, "(for "]).await;
+            let series = format!("parlor_redis_refusals_total{{kind=\"{kind}\"}}");
+            assert!(metric(node, &series).await > 0, "{series}");
+            let warned = |line: &str| line.contains("WARN") && line.contains(word);
+            node.log().wait_for("a warning in Redis' words", PATIENCE, warned).await;
+        }
         redis.query::<String>(end).await;
-        wait_for_readiness(&node, 200, &["ready (redis)"]).await;
+        // What an ACL refuses is known of one command, and believed for a while.
+        if kind != "not_permitted" {
+            for node in [&running, &waiting] {
+                wait_for_readiness(node, 200, &["ready (redis)"]).await;
+            }
+        }
     }
+}
+
+#[tokio::test]
+async fn a_redis_that_reads_its_data_is_waited_for_or_ends_a_start() {
+    let settings = ["--key-load-delay", "3000", "--loading-process-events-interval-bytes", "1024"];
+    let mut redis = Redis::with(&settings).await;
+    redis.query::<String>(&["DEBUG", "POPULATE", "1000"]).await;
+    redis.query::<String>(&["SAVE"]).await;
+    redis.kill();
+    redis.restart().await;
+    let plan = Node::plan().redis(&redis);
+    let text = plan.ended_with(75).await;
+    assert!(text.contains("LOADING"), "{text}");
+    let node = plan.switch("--wait-for-redis").start().await;
+    wait_for_readiness(&node, 503, &["LOADING"]).await;
+    assert!(metric(&node, "parlor_redis_refusals_total{kind=\"loading\"}").await > 0);
+    wait_for_readiness(&node, 200, &[]).await;
 }
 
 #[tokio::test]

@@ -41,7 +41,8 @@ async fn a_start_without_the_right_password_asks_for_it() {
     let redis = Redis::start().await;
     redis.query::<String>(&["CONFIG", "SET", "requirepass", "hunter2"]).await;
     let text = line(&redis.url(), 2).await;
-    has(&text, &["NOAUTH", "requires a password", "redis://:PASSWORD@host"]);
+    let settings = ["redis://:PASSWORD@host", "PARLOR_REDIS_PASSWORD", "--redis-password-file"];
+    has(&text, &[&["NOAUTH", "requires a password"], &settings[..]].concat());
     let text = line(&redis.url().replace("redis://", "redis://:wrong-one@"), 2).await;
     has(&text, &["WRONGPASS", "check user and password in REDIS_URL"]);
     assert!(!text.contains("wrong-one"), "{text:?}");
@@ -92,6 +93,10 @@ async fn a_start_that_redis_lets_do_too_little_ends_in_its_words() {
         ("keys", "~other:* &* +@all", &["NOPERM"][..]),
         ("commands", "~* &* +@all -set", &["NOPERM", "'set'"]),
         ("scripts", "~* &* +@all -evalsha", &["NOPERM", "evalsha"]),
+        ("redactions", "~* &* +@all -zadd", &["The user executing the script can't run this command"]),
+        ("trimming", "~* &* +@all -xtrim", &["The user executing the script can't run this command"]),
+        ("beats", "~* &* +@all -hset", &["NOPERM", "'hset'"]),
+        ("publishing", "~* &* +@all -publish", &["NOPERM", "'publish'"]),
         ("groups", "~* resetchannels &parlor:* +@all", &["NOPERM", "SUBSCRIBE asgi__group__"]),
         ("own", "~* resetchannels &asgi__group__* +@all", &["NOPERM", "SUBSCRIBE parlor:"]),
     ] {
@@ -103,7 +108,7 @@ async fn a_start_that_redis_lets_do_too_little_ends_in_its_words() {
     }
     redis.query::<String>(&["REPLICAOF", "127.0.0.1", "1"]).await;
     has(&line(&redis.url(), 75).await, &["READONLY"]);
-    for command in ["SCRIPT", "XADD"] {
+    for command in ["SCRIPT", "EVALSHA", "XADD", "HSET", "PUBLISH", "SUBSCRIBE"] {
         let renamed = Redis::with(&["--rename-command", command, ""]).await;
         let text = line(&renamed.url(), 2).await;
         assert!(text.to_lowercase().contains("unknown"), "{command}: {text:?}");

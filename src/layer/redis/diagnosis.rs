@@ -8,6 +8,7 @@ use redis::ConnectionInfo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
+use crate::config::REDIS_PASSWORD;
 use crate::config::redis_address::RedisAddress;
 use crate::layer::redis::dial::dial;
 use crate::layer::redis::fault::{Fault, permanent, temporary};
@@ -26,8 +27,15 @@ const OLDEST_VERSION: (u32, u32) = (6, 2);
 const OLDEST_CLUSTER_VERSION: (u32, u32) = (7, 0);
 
 /// Parts of errors of Redis that only an operator can mend, in lower case.
-const PERMANENT_ERRORS: [&str; 6] =
-    ["noauth", "noperm", "wrongpass", "unknown command", "unknown redis command", "cluster support disabled"];
+const PERMANENT_ERRORS: [&str; 7] = [
+    "noauth",
+    "noperm",
+    "the user executing the script can't",
+    "wrongpass",
+    "unknown command",
+    "unknown redis command",
+    "cluster support disabled",
+];
 
 /// What a server says of itself.
 #[derive(Debug, Default)]
@@ -225,9 +233,12 @@ fn ended(error: Option<io::Error>) -> Fault {
 pub(super) fn explain(reply: &str, address: &RedisAddress) -> Fault {
     let is_unknown = reply.contains("unknown command") || reply.contains("unknown subcommand");
     match reply.split(' ').next().unwrap_or_default() {
-        "NOAUTH" => permanent(
-            "NOAUTH: Redis requires a password; give it in REDIS_URL, as redis://:PASSWORD@host:port",
-        ),
+        "NOAUTH" => permanent(format!(
+            "NOAUTH: Redis requires a password; give it in REDIS_URL, as redis://:PASSWORD@host:port, in {} or \
+             by {}",
+            REDIS_PASSWORD.variable(),
+            REDIS_PASSWORD.flag
+        )),
         "WRONGPASS" => permanent(format!("{reply}; check {}", address.login_settings())),
         "NOPERM" => permanent(format!("{reply}; check the ACL of the user in Redis")),
         "DENIED" => permanent(

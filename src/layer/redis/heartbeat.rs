@@ -11,8 +11,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join;
 use parking_lot::Mutex;
 use redis::Cmd;
 use tokio::sync::watch;
@@ -39,6 +41,8 @@ use crate::wire::group::Group;
 
 /// Time between two beats, and between two readings of the others'.
 const BEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// Time between two attempts at the first beat.
+const FIRST_BEAT_PAUSE: Duration = Duration::from_millis(200);
 /// Time without a beat after which this node takes itself for dead.
 const BEAT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Beats in which each group is compared once with what Redis has.
@@ -70,8 +74,10 @@ pub(super) struct Heartbeat {
     pub(super) membership: Arc<LocalMembership>,
     pub(super) scripts: Arc<Scripts>,
     pub(super) watch: Mutex<BeatWatch>,
-    /// Whether the last beat is not too old.
+    /// Whether there was a beat, and the last one is not too old.
     pub(super) is_beating: watch::Sender<bool>,
+    /// Whether there was a beat.
+    pub(super) has_beaten: AtomicBool,
 }
 
 /// The fields of a group's users that say how many there are, and what one id has of them.
@@ -91,6 +97,11 @@ struct Beats {
 }
 
 impl Heartbeat {
+    /// Returns whether there was a beat since the start.
+    pub(super) fn has_beaten(&self) -> bool {
+        self.has_beaten.load(Ordering::Relaxed)
+    }
+
     /// Beats. Never returns.
     pub(super) async fn run(self: Arc<Self>) {
         let mut ticks = interval(BEAT_INTERVAL);
@@ -105,6 +116,9 @@ impl Heartbeat {
             match done {
                 Ok(()) => {}
                 Err(error) if is_beat => {
+                    if !self.has_beaten() {
+                        ticks.reset_after(FIRST_BEAT_PAUSE); // the node is not ready before it
+                    }
                     if beats.beaten_at.elapsed() > BEAT_TIMEOUT && self.is_beating.send_replace(false) {
                         warn!(error = %Chain(&error), "no heartbeat; other nodes take this node for dead");
                     }
@@ -137,16 +151,21 @@ impl Heartbeat {
             command([b"HGET", key.as_bytes(), node]),
             command([b"HSET", key.as_bytes(), node, number.as_bytes()]),
             command([b"HGETALL", key.as_bytes()]),
-            command([b"HSET", keys.facts().as_bytes(), node, self.facts().as_bytes()]),
         ];
-        let mut replies = self.commands.all(&commands).await?.into_iter();
+        // Another shard of a Cluster has it, which may be away.
+        let facts = command([b"HSET", keys.facts().as_bytes(), node, self.facts().as_bytes()]);
+        let (replies, reported) = join(self.commands.all(&commands), self.commands.command(&facts)).await;
+        let (mut replies, reported): (_, Result<(), LayerError>) = (replies?.into_iter(), reported);
         let before: Option<String> = read_next(&mut replies)?;
         replies.next();
         let all: HashMap<String, String> = read_next(&mut replies)?;
         let is_late = beats.beaten_at.elapsed() > BEAT_TIMEOUT;
         beats.beaten_at = Instant::now();
-        if !self.is_beating.send_replace(true) {
+        if !self.is_beating.send_replace(true) && self.has_beaten.swap(true, Ordering::Relaxed) {
             info!("heartbeat resumed");
+        }
+        if let Err(error) = reported {
+            debug!(error = %Chain(&error), "the figures of this node could not be written");
         }
         // Redis lost or forgot it, or other nodes took this one for dead.
         let is_lost = beats.written.is_some() && before != beats.written;

@@ -47,6 +47,11 @@ impl Keys {
         format!("{}:version", self.prefix)
     }
 
+    /// Returns whether messages are exchanged with channels_redis.
+    pub(super) fn has_exchange(&self) -> bool {
+        self.shared.is_some()
+    }
+
     /// Returns the channel of a group's messages: the one that is shared with channels_redis, or
     /// the nodes' own one.
     pub(super) fn channel(&self, group: &Group) -> String {
@@ -146,8 +151,8 @@ impl Keys {
         format!("{}:m:{{{group}}}", self.prefix)
     }
 
-    /// Returns the key that a node writes to learn whether a shard takes writes; the shard has the
-    /// hash tag.
+    /// Returns what the keys begin with that a node writes to learn whether a shard takes writes;
+    /// the shard has the hash tag.
     pub(super) fn check(&self, node: &str, tag: &str) -> String {
         format!("{}:check:{{{tag}}}:{node}", self.prefix)
     }

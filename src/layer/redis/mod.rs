@@ -52,6 +52,7 @@ mod presence_model;
 mod publish_batch;
 mod publisher;
 pub(crate) mod resp;
+mod script_checks;
 mod scripts;
 mod seat_batch;
 mod seat_call;
@@ -146,9 +147,7 @@ impl RedisLayer {
         // channels_redis knows no Cluster.
         let shared = shared.filter(|_| !address.is_cluster());
         let keys = Keys::new(prefix, address.database(), shared, address.is_cluster());
-        if shared.is_none() {
-            note_no_exchange(prefix, address.database());
-        }
+        note_exchange(&keys, address.database());
         let scripts = Arc::new(Scripts::new(address.is_cluster()));
         let shards = Arc::new(Shards::new(address));
         let commands = Arc::new(Commands::new(Arc::clone(&shards), keys.clone()));
@@ -162,7 +161,7 @@ impl RedisLayer {
         }
         let node = NodeInfo::new_name();
         let membership = Arc::new(LocalMembership::new(&node, Arc::clone(&shards)));
-        let (beat_sender, is_beating) = watch::channel(true);
+        let (beat_sender, is_beating) = watch::channel(false);
         let lag = MeasuredLag::default();
         let follower = Arc::new(LogFollower {
             reader: LogReader::new(Arc::clone(&commands), Arc::clone(&scripts), retention.messages),
@@ -193,6 +192,7 @@ impl RedisLayer {
             membership: Arc::clone(&membership),
             scripts: Arc::clone(&scripts),
             watch: parking_lot::Mutex::default(),
+            has_beaten: false.into(),
             is_beating: beat_sender,
         });
         let context = SubscriberContext {
@@ -208,7 +208,7 @@ impl RedisLayer {
             listener,
             node_channels: watch::Sender::new(None),
         };
-        let watch = ShardWatch { context: Arc::new(context), scripts: Arc::clone(&scripts) };
+        let watch = ShardWatch::new(context, Arc::clone(&scripts), retention.replicas);
         let mut tasks = JoinSet::new();
         tasks.spawn(watch.run());
         tasks.spawn(Arc::clone(&heartbeat).run());
@@ -346,21 +346,28 @@ impl RedisLayer {
         Ok(())
     }
 
-    /// Returns `false` if other nodes take this one for dead. Where the heartbeats of all are away
-    /// with their shard of a Cluster, none is taken for dead.
+    /// Returns `false` before the first heartbeat, and if other nodes take this one for dead. Where
+    /// the heartbeats of all are away with their shard of a Cluster, none is taken for dead; a node
+    /// that starts waits for that shard as long as a short loss takes.
     fn may_be_alive(&self) -> bool {
         let are_away = || {
             let shard = self.shards.of_key(self.commands.keys().beats().as_bytes());
-            self.shards.is_cluster() && !*shard.is_subscribed.borrow()
+            let shortest = if self.heartbeat.has_beaten() { Duration::ZERO } else { RESUBSCRIBE_TIME };
+            let is_away = !*shard.is_subscribed.borrow();
+            is_away && shard.health().lost_for().unwrap_or_default() >= shortest
         };
-        *self.is_beating.borrow() || are_away()
+        *self.is_beating.borrow() || (self.shards.is_cluster() && are_away())
     }
 }
 
-fn note_no_exchange(prefix: &str, database: i64) {
+/// Logs that there is no exchange with channels_redis.
+fn note_exchange(keys: &Keys, database: i64) {
+    if keys.has_exchange() {
+        return;
+    }
     info!(
         database,
-        prefix,
+        prefix = keys.prefix(),
         "not exchanging events with Django: all sites on this Redis would share its channels; see \
          --channels-prefix"
     );

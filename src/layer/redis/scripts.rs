@@ -95,7 +95,6 @@ pub(super) struct Scripts {
     pub(super) publish_state: Script,
     pub(super) reap: Script,
     pub(super) list: Script,
-    pub(super) check: Script,
 }
 
 /// The functions that the scripts about users share.
@@ -125,7 +124,6 @@ impl Scripts {
             publish_state: about_users(include_str!("scripts/publish_state.lua")),
             reap: about_users(include_str!("scripts/reap.lua")),
             list: about_users(include_str!("scripts/list.lua")),
-            check: script(include_str!("scripts/check.lua")),
         }
     }
 }

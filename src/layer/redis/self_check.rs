@@ -1,4 +1,4 @@
-//! The check of a node's connections: one write, one script, and what Redis says of itself.
+//! The check of a node's connections: a write, each script, and what Redis says of itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,13 @@ use tokio::time::{Instant, sleep};
 use crate::layer::error::LayerError;
 use crate::layer::redis::commands::Commands;
 use crate::layer::redis::diagnosis;
+use crate::layer::redis::script_checks;
 use crate::layer::redis::scripts::Scripts;
 use crate::layer::redis::shards::Shard;
 use crate::telemetry::Chain;
-use crate::wire::time::millis;
 
 /// Time between two checks of a node that is not ready.
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
-/// Lifetime of the key that a check writes, if the script does not remove it.
-const KEY_LIFETIME: Duration = Duration::from_secs(10);
 
 /// Checks the node's use of a shard whenever its [`Health`](super::health::Health) is in doubt:
 /// after each subscription, and while Redis refuses something.
@@ -26,6 +24,8 @@ pub(super) struct SelfCheck {
     pub(super) shard: Arc<Shard>,
     pub(super) commands: Arc<Commands>,
     pub(super) scripts: Arc<Scripts>,
+    /// How many replicas have to acknowledge a write.
+    pub(super) replicas: usize,
 }
 
 impl SelfCheck {
@@ -51,14 +51,31 @@ impl SelfCheck {
         self.write().await.map_err(|error| Chain(&error).to_string())
     }
 
-    /// Writes a key, and runs a script that makes a log of it and removes it.
+    /// Writes a log, runs each script on keys of this node, and removes them.
     async fn write(&self) -> Result<(), LayerError> {
         let tag = self.commands.shards().tag_of(self.shard.id);
-        let key = self.commands.keys().check(&self.node, &tag);
-        let mut set = Cmd::new();
-        set.arg("SET").arg(&key).arg(1).arg("PX").arg(millis(KEY_LIFETIME));
-        self.commands.command::<()>(&set).await?;
-        let _: u64 = self.commands.script(&self.scripts.check.key(key)).await?;
+        let prefix = self.commands.keys().check(&self.node, &tag);
+        let keys = script_checks::keys(&prefix);
+        let mut remove = Cmd::new();
+        remove.arg("DEL").arg(&keys);
+        // A check that failed may have left them.
+        self.commands.command::<()>(&remove).await?;
+        let written = self.run_scripts(&prefix, &keys[0]).await;
+        let _: Result<(), LayerError> = self.commands.command(&remove).await;
+        written
+    }
+
+    async fn run_scripts(&self, prefix: &str, log: &str) -> Result<(), LayerError> {
+        let (mut add, mut wait) = (Cmd::new(), Cmd::new());
+        add.arg("XADD").arg(log).arg(script_checks::FIRST_ID).arg("e").arg("");
+        self.commands.command::<()>(&add).await?;
+        for call in script_checks::calls(&self.scripts, prefix) {
+            self.commands.script::<redis::Value>(&call).await?;
+        }
+        if self.replicas > 0 {
+            wait.arg("WAIT").arg(0).arg(0);
+            self.shard.connections.command::<()>(&wait).await?;
+        }
         Ok(())
     }
 }

@@ -22,11 +22,17 @@ const MIN_MAP_INTERVAL: Duration = Duration::from_millis(100);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) struct ShardWatch {
-    pub(super) context: Arc<SubscriberContext>,
-    pub(super) scripts: Arc<Scripts>,
+    context: Arc<SubscriberContext>,
+    scripts: Arc<Scripts>,
+    /// How many replicas have to acknowledge a write.
+    replicas: usize,
 }
 
 impl ShardWatch {
+    pub(super) fn new(context: SubscriberContext, scripts: Arc<Scripts>, replicas: usize) -> Self {
+        Self { context: Arc::new(context), scripts, replicas }
+    }
+
     /// Watches. Returns when a task of a shard has ended, which only a panic does.
     pub(super) async fn run(self) {
         let shards = self.context.commands.shards();
@@ -40,6 +46,7 @@ impl ShardWatch {
                     shard: Arc::clone(&shard),
                     commands: Arc::clone(&self.context.commands),
                     scripts: Arc::clone(&self.scripts),
+                    replicas: self.replicas,
                 };
                 tasks.spawn(self_check.run());
                 tasks.spawn(Subscriber::new(Arc::clone(&self.context), shard).run());

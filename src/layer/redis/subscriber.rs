@@ -69,6 +69,8 @@ pub(super) struct Subscriber {
     probe_channel: String,
     /// The number of the last probe that arrived.
     received_probe: watch::Sender<u64>,
+    /// How many messages of the node to itself have arrived on channels of groups.
+    echoes: watch::Sender<usize>,
 }
 
 impl Subscriber {
@@ -79,6 +81,7 @@ impl Subscriber {
             node_channel: keys.node_channel(&context.node),
             probe_channel: keys.probe_channel(&context.node, shard.id.index()),
             received_probe: watch::Sender::new(0),
+            echoes: watch::Sender::new(0),
             context,
             shard,
         }
@@ -270,13 +273,16 @@ impl Subscriber {
         }
     }
 
-    /// Subscribes to the channel of probes, and for a moment to the channels of a group: an ACL may
-    /// refuse one kind of them, which is known before a client asks for one.
+    /// Subscribes to the channel of probes, and for a moment to the channels of a group that is the
+    /// node's own, on which it sends itself messages: an ACL may refuse one kind of them, or
+    /// another server may take what the node publishes, which is known before a client asks for
+    /// one.
     async fn subscribe_to_each_kind(&self) -> Result<(), LayerError> {
         let commands = &self.context.commands;
         let group = match self.kind() {
             PubSub::Plain => self.probe_channel.clone(),
-            PubSub::Sharded => commands.shards().tag_of(self.shard.id),
+            // Only the tag counts for the slot.
+            PubSub::Sharded => format!("{}}}{}", commands.shards().tag_of(self.shard.id), self.probe_channel),
         };
         let of_group = commands.keys().channels_of(&Group::new(&group));
         let kinds = of_group.iter().map(|channel| (self.kind(), channel));
@@ -290,6 +296,13 @@ impl Subscriber {
             })
         });
         try_join_all(subscribed).await?;
+        let mut echoes = self.echoes.subscribe();
+        let expected = *echoes.borrow_and_update() + of_group.len();
+        for channel in &of_group {
+            commands.publish(channel, b"").await?;
+        }
+        let arrived = timeout(PROBE_TIMEOUT, echoes.wait_for(|count| *count >= expected)).await;
+        arrived.map_err(|_| LayerError::TimedOut("deliver this node's messages to itself"))?.ok();
         let unsubscribed = self.shard.queue.unsubscribe(self.kind(), of_group.clone(), &[]);
         timeout(CONFIRM_TIMEOUT, unsubscribed).await.map_err(timed_out)?
     }
@@ -332,6 +345,10 @@ impl PipelineListener for Subscriber {
             }
             let own = commands.keys().group_of(channel);
             let Some(group) = own.or_else(|| commands.keys().group_of_shared(channel)) else { continue };
+            if group.ends_with(&self.probe_channel) {
+                self.echoes.send_modify(|count| *count += 1);
+                continue;
+            }
             let event = if own.is_some() { Event::decode_ours(payload) } else { Event::decode(payload) };
             match event {
                 Ok(event) if event.is_own() && event.kind() == INTERVAL => {
