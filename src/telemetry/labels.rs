@@ -223,7 +223,9 @@ impl RedisRefusal {
             "READONLY" => Self::ReadOnly,
             "WRONGTYPE" => Self::WrongType,
             _ if is_unknown(message) => Self::UnknownCommand,
-            _ if message.contains(FORBIDDEN_IN_SCRIPT) => Self::NotPermitted,
+            _ if [FORBIDDEN_IN_SCRIPT, FORBIDDEN].iter().any(|text| message.contains(text)) => {
+                Self::NotPermitted
+            }
             _ => Self::Other,
         }
     }
@@ -232,6 +234,10 @@ impl RedisRefusal {
 /// What Redis 7 says of a command, key or channel that the user's ACL forbids, in place of
 /// `NOPERM` where a script uses it.
 const FORBIDDEN_IN_SCRIPT: &str = "The user executing the script can't";
+
+/// What Redis says of a command that the user's ACL forbids. The client library puts words of its
+/// own before it in place of `NOPERM` where it is `SELECT`.
+const FORBIDDEN: &str = "has no permissions to run the";
 
 /// Returns whether Redis does not know a command, called by a client or by a script.
 fn is_unknown(message: &str) -> bool {
@@ -256,6 +262,10 @@ mod tests {
             ("NOPERM User x has no permissions: -OOM", RedisRefusal::NotPermitted),
             (
                 "ERR The user executing the script can't run this command or subcommand script: f6",
+                RedisRefusal::NotPermitted,
+            ),
+            (
+                "Redis server refused to switch database: User x has no permissions to run the 'select' command",
                 RedisRefusal::NotPermitted,
             ),
             ("NOREPLICAS Not enough good replicas to write.", RedisRefusal::NoReplicas),

@@ -1,10 +1,11 @@
 //! A start blames what is wrong: which server answers, and what it refuses.
 
+use crate::support::metrics::metric;
 use crate::support::node::Node;
 use crate::support::redis::Redis;
 use crate::support::redis_cluster::RedisCluster;
 use crate::support::sentinel::SentinelCluster;
-use crate::support::wait::PATIENCE;
+use crate::support::wait::{PATIENCE, holds, until};
 
 /// The line of a start at this URL that ends with this exit code.
 async fn line(url: &str, code: i32) -> String {
@@ -113,6 +114,23 @@ async fn a_start_that_redis_lets_do_too_little_ends_in_its_words() {
         let text = line(&renamed.url(), 2).await;
         assert!(text.to_lowercase().contains("unknown"), "{command}: {text:?}");
     }
+}
+
+#[tokio::test]
+async fn a_start_at_a_database_that_the_user_may_not_select_ends() {
+    let redis = Redis::start().await;
+    redis.query::<String>(&["ACL", "SETUSER", "one", "on", ">pw", "~*", "&*", "+@all", "-select"]).await;
+    let url = format!("{}/3", redis.url().replace("redis://", "redis://one:pw@"));
+    has(&line(&url, 2).await, &["NOPERM", "'select'", "check the ACL"]);
+    let node = Node::plan().env("REDIS_URL", &url).switch("--wait-for-redis").start().await;
+    let is_named = |line: &str| line.contains("WARN") && line.contains("'select'");
+    node.log().wait_for("a warning in Redis' words", PATIENCE, is_named).await;
+    until(PATIENCE, "the refusal to be counted", async || {
+        let count = metric(&node, "parlor_redis_refusals_total{kind=\"not_permitted\"}").await;
+        holds(count > 0, || count.to_string())
+    })
+    .await;
+    assert_eq!(metric(&node, "parlor_redis_refusals_total{kind=\"other\"}").await, 0);
 }
 
 #[tokio::test]

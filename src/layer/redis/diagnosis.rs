@@ -99,6 +99,10 @@ pub(super) async fn ask_server(address: &RedisAddress, server: &ConnectionInfo) 
             &mut out,
             &hello(server.redis_settings()).iter().map(Vec::as_slice).collect::<Vec<_>>(),
         );
+        let database = server.redis_settings().db();
+        if database != 0 {
+            resp::command(&mut out, &[b"SELECT", database.to_string().as_bytes()]);
+        }
         resp::command(&mut out, &[b"INFO", b"memory"]);
         // What the server says before it closes explains more than the failure of a write.
         let written = match io.write_all(&out).await {
@@ -121,8 +125,17 @@ pub(super) async fn ask_server(address: &RedisAddress, server: &ConnectionInfo) 
             }
         };
         greeting.check(address.is_cluster())?;
+        let mut is_selected = database == 0;
         let memory = loop {
             match parse(&received)? {
+                Some((Value::Error(text), _)) if !is_selected => {
+                    return Err(explain(&String::from_utf8_lossy(text), address));
+                }
+                Some((_, length)) if !is_selected => {
+                    received.drain(..length);
+                    is_selected = true;
+                    continue;
+                }
                 Some((Value::Text(text), _)) => break String::from_utf8_lossy(text).into_owned(),
                 Some(_) => break String::new(), // the user may not ask
                 None => {}

@@ -1,7 +1,6 @@
 //! What this node knows of its Redis: whether it is subscribed, why not, what Redis refuses, and
 //! when a message of its own last came back.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -10,10 +9,9 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::layer::error::LayerError;
+use crate::layer::redis::cause_log::CauseLog;
 use crate::telemetry::RedisRefusal;
 
-/// Causes of one outage that are logged.
-const MAX_LOGGED_CAUSES: usize = 16;
 /// Time for which a refusal counts that writes in general do not show, as of one command.
 const REFUSAL_HOLD: Duration = Duration::from_secs(30);
 
@@ -31,14 +29,15 @@ struct State {
     refusal: Option<Refusal>,
     /// Why the last check of this connection did not pass; `None` after it did.
     unchecked: Option<String>,
+    /// Causes that were logged since the last check that passed.
+    failures: CauseLog,
     contact: Instant,
 }
 
 struct Outage {
     since: Instant,
     cause: String,
-    /// Causes that were logged.
-    logged: HashSet<String>,
+    logged: CauseLog,
 }
 
 struct Refusal {
@@ -55,27 +54,28 @@ impl Health {
             outage: Some(Outage {
                 since: Instant::now(),
                 cause: "not connected yet".to_owned(),
-                logged: HashSet::new(),
+                logged: CauseLog::default(),
             }),
             refusal: None,
             unchecked: Some("not checked yet".to_owned()),
+            failures: CauseLog::default(),
             contact: Instant::now(),
         };
         Self { state: Mutex::new(state), doubted: Notify::new() }
     }
 
-    /// Records that the node is not subscribed, and logs each cause of an outage once.
+    /// Records that the node is not subscribed, and logs each change of the cause.
     pub(super) fn on_disconnected(&self, cause: &str) {
         let mut state = self.state.lock();
         state.unchecked.get_or_insert_with(|| "not checked again yet".to_owned());
         let outage = state.outage.get_or_insert_with(|| Outage {
             since: Instant::now(),
             cause: String::new(),
-            logged: HashSet::new(),
+            logged: CauseLog::default(),
         });
         cause.clone_into(&mut outage.cause);
         let is_first = outage.logged.is_empty();
-        if outage.logged.len() < MAX_LOGGED_CAUSES && outage.logged.insert(cause.to_owned()) {
+        if outage.logged.take(cause, Instant::now()) {
             if is_first {
                 warn!(cause, "redis subscription lost; reconnecting");
             } else {
@@ -130,7 +130,7 @@ impl Health {
         if state.outage.is_some() {
             return;
         }
-        state.unchecked = None;
+        (state.unchecked, state.failures) = (None, CauseLog::default());
         let is_over = |refusal: &mut Refusal| {
             let hold = if refusal.kind.may_concern_one_command() { REFUSAL_HOLD } else { Duration::ZERO };
             refusal.last + hold < begun
@@ -140,10 +140,11 @@ impl Health {
         }
     }
 
-    /// Records why a check did not pass, and logs a cause that is new.
+    /// Records why a check did not pass, and logs each change of the cause.
     pub(super) fn on_failed(&self, cause: &str) {
         let mut state = self.state.lock();
-        if state.unchecked.replace(cause.to_owned()).as_deref() != Some(cause) {
+        state.unchecked = Some(cause.to_owned());
+        if state.failures.take(cause, Instant::now()) {
             warn!(cause, "this node cannot use redis, and is not ready");
         }
     }

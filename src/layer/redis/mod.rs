@@ -14,6 +14,7 @@ mod answer_time;
 mod beat_watch;
 mod belief;
 mod broker;
+mod cause_log;
 mod channel_changes;
 mod clock;
 mod command_queue;

@@ -162,7 +162,9 @@ impl<'a> Pipeline<'a> {
                 let foreign = |_| fault(diagnosis::foreign(&self.received));
                 match Value::parse(&self.received).map_err(foreign)? {
                     Some((Value::Error(text), _)) => {
-                        return Err(fault(diagnosis::explain(&String::from_utf8_lossy(text), address)));
+                        let text = String::from_utf8_lossy(text);
+                        METRICS.redis_refused(RedisRefusal::from_message(&text));
+                        return Err(fault(diagnosis::explain(&text, address)));
                     }
                     Some((_, length)) => {
                         self.received.advance(length);
