@@ -60,7 +60,7 @@ pub(super) fn calls<'a>(scripts: &'a Scripts, prefix: &str) -> Vec<ScriptCall<'a
         (clear, &["log", "x"], &[prefix, ""]),
         (start_interval, &["interval"], &[LIFETIME, LIFETIME, prefix, ""]),
         (tick, &["interval"], &[prefix, "", LIFETIME, LIFETIME, "1"]),
-        (seat, &["users"], &[most, joins, prefix, ID, "l", "", "\0\0\0\0", "1", "0", "user", "name"]),
+        (seat, &["users"], &[most, joins, "1", prefix, ID, "l", "", "\0\0\0\0", "1", "0", "user", "name"]),
         (publish_state, &["users"], &[most, joins, prefix, "2"]),
         (list, &["users"], &[most, joins]),
         (reap, &["users"], &[most, joins, prefix, ID, "10"]),
