@@ -66,7 +66,7 @@ async fn no_script_takes_5_ms_in_a_room_of_100_000_users() {
             (micros.len(), micros[micros.len() / 2])
         })
         .collect();
-    // Seats, removals of users, appends, redactions.
+    // Joins, removals of users, appends, redactions.
     assert!(medians.len() >= 4, "{medians:?}");
     assert!(medians.iter().all(|(_, median)| *median <= MAX_MEDIAN_MICROS), "{medians:?}");
 }

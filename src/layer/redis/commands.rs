@@ -102,28 +102,25 @@ impl Commands {
     /// order.
     pub(super) async fn all(&self, commands: &[Cmd]) -> Result<Vec<Value>, LayerError> {
         let requests: Vec<Request<'_>> = commands.iter().map(Request::Command).collect();
-        self.replies(&requests).await?.into_iter().collect()
+        self.replies(&requests).await.into_iter().collect()
     }
 
     /// Runs commands in as few writes as there may be; returns what came of each.
-    pub(super) async fn each<T: FromRedisValue>(
-        &self,
-        commands: &[Cmd],
-    ) -> Result<Vec<Result<T, LayerError>>, LayerError> {
+    pub(super) async fn each<T: FromRedisValue>(&self, commands: &[Cmd]) -> Vec<Result<T, LayerError>> {
         let requests: Vec<Request<'_>> = commands.iter().map(Request::Command).collect();
-        Ok(self.replies(&requests).await?.into_iter().map(read).collect())
+        self.replies(&requests).await.into_iter().map(read).collect()
     }
 
     /// Calls scripts in as few writes as there may be; returns what came of each.
     pub(super) async fn each_script<T: FromRedisValue>(
         &self,
         calls: &[ScriptCall<'_>],
-    ) -> Result<Vec<Result<T, LayerError>>, LayerError> {
-        let Some((first, others)) = calls.split_first() else { return Ok(Vec::new()) };
+    ) -> Vec<Result<T, LayerError>> {
+        let Some((first, others)) = calls.split_first() else { return Vec::new() };
         // By itself: a server that does not know the script refuses one call instead of all.
         let first = self.send(Lane::Shared, &Request::Script(first)).await;
         let others: Vec<Request<'_>> = others.iter().map(Request::Script).collect();
-        Ok(std::iter::once(first).chain(self.replies(&others).await?).map(read).collect())
+        std::iter::once(first).chain(self.replies(&others).await).map(read).collect()
     }
 
     pub(super) async fn script<T: FromRedisValue>(&self, call: &ScriptCall<'_>) -> Result<T, LayerError> {
@@ -160,8 +157,9 @@ impl Commands {
         read(self.send(lane, &request).await)
     }
 
-    /// Sends requests, those of one shard in one write; returns what came of each.
-    async fn replies(&self, requests: &[Request<'_>]) -> Result<Vec<Result<Value, LayerError>>, LayerError> {
+    /// Sends requests, those of one shard in one write; returns what came of each. A shard that is
+    /// away fails its own only.
+    async fn replies(&self, requests: &[Request<'_>]) -> Vec<Result<Value, LayerError>> {
         let mut by_shard: BTreeMap<ShardId, (Arc<Shard>, Vec<usize>)> = BTreeMap::new();
         for (at, request) in requests.iter().enumerate() {
             let shard = self.shards.of_key(request.key());
@@ -175,14 +173,23 @@ impl Commands {
         });
         let mut replies: Vec<Option<Result<Value, LayerError>>> = requests.iter().map(|_| None).collect();
         for ((shard, indices), run) in by_shard.values().zip(join_all(runs).await) {
-            for (&at, reply) in indices.iter().zip(run?) {
+            let run = match run {
+                Ok(run) => run,
+                Err(error) => {
+                    for &at in indices {
+                        replies[at] = Some(Err(error.clone()));
+                    }
+                    continue;
+                }
+            };
+            for (&at, reply) in indices.iter().zip(run) {
                 replies[at] = Some(match reply {
                     Err(error) if self.is_sent_again(&error) => self.send(Lane::Shared, &requests[at]).await,
                     reply => reply.map_err(|error| shard.connections.failed(error)),
                 });
             }
         }
-        Ok(replies.into_iter().flatten().collect())
+        replies.into_iter().flatten().collect()
     }
 
     fn is_sent_again(&self, error: &RedisError) -> bool {
@@ -265,6 +272,11 @@ pub(super) fn command<const N: usize>(words: [&[u8]; N]) -> Cmd {
 /// Reads replies of one type.
 pub(super) fn read_all<T: FromRedisValue>(replies: Vec<Value>) -> Result<Vec<T>, LayerError> {
     replies.into_iter().map(|reply| read(Ok(reply))).collect()
+}
+
+/// Reads a reply.
+pub(super) fn read_one<T: FromRedisValue>(reply: Value) -> Result<T, LayerError> {
+    read(Ok(reply))
 }
 
 /// Reads the next reply.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::future::join;
 use parking_lot::Mutex;
-use redis::Cmd;
+use redis::{Cmd, Value};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -29,7 +29,7 @@ use crate::layer::node_info::NodeInfo;
 use crate::layer::presence::{MAX_SINGLE_CHANGES, largest};
 use crate::layer::redis::beat_watch::{BeatWatch, ENDED};
 use crate::layer::redis::belief::Belief;
-use crate::layer::redis::commands::{Commands, command, read_all, read_next};
+use crate::layer::redis::commands::{Commands, command, read_next, read_one};
 use crate::layer::redis::job::Job;
 use crate::layer::redis::keys::GROUP_LIFETIME_MILLIS;
 use crate::layer::redis::membership::LocalMembership;
@@ -194,24 +194,27 @@ impl Heartbeat {
             beats.suspects.extend(self.membership.groups());
         }
         beats.suspects.extend(reading.groups);
+        // A shard of a Cluster that is away keeps no other from what follows.
+        let mut outcome = Ok(());
         if !reading.removable.is_empty() {
             let of_others = reading.removable.iter().filter(|node| **node != self.node);
             let removals = of_others.flat_map(|node| {
                 [keys.beats(), keys.facts()].map(|key| command([b"HDEL", key.as_bytes(), node.as_bytes()]))
             });
-            self.commands.all(&removals.collect::<Vec<_>>()).await?;
+            outcome = self.commands.all(&removals.collect::<Vec<_>>()).await.map(|_| ());
         }
         if beats.count.is_multiple_of(TOP_BEATS) {
             let json = serde_json::to_string(&self.largest_groups()).expect("texts and numbers become JSON");
             let mut set = Cmd::new();
             set.arg("SET").arg(keys.top(&self.node)).arg(json).arg("EX").arg(TOP_LIFETIME_SECONDS);
-            self.commands.command::<()>(&set).await?;
+            outcome = outcome.and(self.commands.command::<()>(&set).await);
         }
         if beats.count.is_multiple_of(RENEWAL_BEATS) {
             self.membership.renew_all();
         }
         let part = beats.count % COMPARISON_BEATS;
-        self.compare(|group| part_of(group) == part, beats.count.is_multiple_of(RENEWAL_BEATS)).await
+        self.compare(|group| part_of(group) == part, beats.count.is_multiple_of(RENEWAL_BEATS)).await;
+        outcome
     }
 
     fn largest_groups(&self) -> Vec<(String, usize)> {
@@ -222,7 +225,7 @@ impl Heartbeat {
     }
 
     /// Compares what the node believes of some groups with what Redis has.
-    async fn compare(&self, is_in_part: impl Fn(&Group) -> bool, renews: bool) -> Result<(), LayerError> {
+    async fn compare(&self, is_in_part: impl Fn(&Group) -> bool, renews: bool) {
         let keys = self.commands.keys();
         let beliefs = self.membership.beliefs(is_in_part);
         for beliefs in beliefs.chunks(MAX_PIPELINE_GROUPS) {
@@ -232,17 +235,16 @@ impl Heartbeat {
             });
             let mut commands: Vec<Cmd> = questions.collect();
             commands.extend(beliefs.iter().flat_map(|belief| self.enlist(&belief.group, renews)));
-            let mut replies = self.commands.all(&commands).await?;
-            replies.truncate(beliefs.len());
-            let read: Vec<StateAndShare> = read_all(replies)?;
-            for (belief, (state, share)) in beliefs.iter().zip(read) {
+            let replies: Vec<Result<Value, LayerError>> = self.commands.each(&commands).await;
+            for (belief, reply) in beliefs.iter().zip(replies) {
+                let read: Result<StateAndShare, LayerError> = reply.and_then(read_one);
+                let Ok((state, share)) = read else { continue }; // the next comparison asks again
                 let (state, share) = (state.unwrap_or_default(), share.unwrap_or_default());
                 if let (Some(read), Some(share)) = (group_state(&state), parse_share(&share)) {
                     self.membership.on_compared(belief, &read, seat_ids(&state), share, Instant::now());
                 }
             }
         }
-        Ok(())
     }
 
     /// Returns what puts this node into the set of a group.
@@ -321,12 +323,17 @@ impl Heartbeat {
         }
         let keys = self.commands.keys();
         let suspects: Vec<Group> = beats.suspects.iter().cloned().collect();
-        let mut found = Vec::new();
+        let (mut found, mut unread) = (Vec::new(), HashSet::new());
         for groups in suspects.chunks(MAX_PIPELINE_GROUPS) {
             let states = groups.iter().map(|group| command([b"HGET", keys.members(group).as_bytes(), b" m"]));
-            let read: Vec<Option<Vec<u8>>> = read_all(self.commands.all(&states.collect::<Vec<_>>()).await?)?;
+            let read: Vec<Result<Option<Vec<u8>>, LayerError>> =
+                self.commands.each(&states.collect::<Vec<_>>()).await;
             let mut watch = self.watch.lock();
             for (group, state) in groups.iter().zip(read) {
+                let Ok(state) = state else {
+                    unread.insert(group.clone());
+                    continue;
+                };
                 for id in SeatId::parse_all(seat_ids(&state.unwrap_or_default())) {
                     watch.see(id.node());
                     if watch.is_dead(id.node()) && id.node() != self.node {
@@ -348,9 +355,9 @@ impl Heartbeat {
         let leaves: Vec<Cmd> = found.iter().map(|(group, id)| leave(group, id.node())).collect();
         self.reap(found).await?;
         self.commands.all(&leaves).await?;
-        for group in suspects {
-            beats.suspects.remove(&group);
-        }
+        // What was found meanwhile stays, too.
+        let suspects: HashSet<Group> = suspects.into_iter().collect();
+        beats.suspects.retain(|group| unread.contains(group) || !suspects.contains(group));
         Ok(())
     }
 

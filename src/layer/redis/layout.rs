@@ -148,7 +148,7 @@ async fn move_keys(commands: &Commands, renamed: RenamedRecords) -> Result<usize
             });
         }
         moved += steps.len();
-        for step in commands.each::<i64>(&steps).await? {
+        for step in commands.each::<i64>(&steps).await {
             match step {
                 // A key that expired between the two.
                 Err(LayerError::Refused { kind: RedisRefusal::Other, message }) => {

@@ -66,7 +66,7 @@ impl RedisStore {
             command
         });
         let commands: Vec<Cmd> = commands.collect();
-        let replies = self.commands.each(&commands).await?;
+        let replies = self.commands.each(&commands).await;
         let named = |(reply, command): (Result<T, _>, _)| reply.map_err(|error| mistyped(error, command));
         replies.into_iter().zip(&commands).map(named).collect()
     }
