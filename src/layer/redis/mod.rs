@@ -77,6 +77,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, info, warn};
 
+use crate::config::redis_address::RedisAddress;
 use crate::config::redis_url::RedisUrl;
 use crate::layer::connect_error::ConnectError;
 use crate::layer::error::LayerError;
@@ -148,7 +149,7 @@ impl RedisLayer {
         // channels_redis knows no Cluster.
         let shared = shared.filter(|_| !address.is_cluster());
         let keys = Keys::new(prefix, address.database(), shared, address.is_cluster());
-        note_exchange(&keys, address.database());
+        note_exchange(&keys, &address);
         let scripts = Arc::new(Scripts::new(address.is_cluster()));
         let shards = Arc::new(Shards::new(address));
         let commands = Arc::new(Commands::new(Arc::clone(&shards), keys.clone()));
@@ -362,12 +363,16 @@ impl RedisLayer {
 }
 
 /// Logs that there is no exchange with channels_redis.
-fn note_exchange(keys: &Keys, database: i64) {
+fn note_exchange(keys: &Keys, address: &RedisAddress) {
     if keys.has_exchange() {
         return;
     }
+    if address.is_cluster() {
+        info!("not exchanging events with Django: channels_redis does not know Redis Cluster");
+        return;
+    }
     info!(
-        database,
+        database = address.database(),
         prefix = keys.prefix(),
         "not exchanging events with Django: all sites on this Redis would share its channels; see \
          --channels-prefix"
