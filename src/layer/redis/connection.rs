@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// A connection that its clones share; the last one ends it.
 #[derive(Clone)]
 pub(super) struct Connection {
-    library: MultiplexedConnection,
+    shared: MultiplexedConnection,
     /// Moves commands and replies.
     _driver: Arc<AbortOnDropHandle<()>>,
 }
@@ -25,14 +25,14 @@ impl Connection {
         settings: &RedisConnectionInfo,
         config: AsyncConnectionConfig,
     ) -> RedisResult<Self> {
-        let (library, driver) = MultiplexedConnection::new_with_config(settings, stream, config).await?;
-        Ok(Self { library, _driver: Arc::new(AbortOnDropHandle::new(tokio::spawn(driver))) })
+        let (shared, driver) = MultiplexedConnection::new_with_config(settings, stream, config).await?;
+        Ok(Self { shared, _driver: Arc::new(AbortOnDropHandle::new(tokio::spawn(driver))) })
     }
 }
 
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        self.library.req_packed_command(command)
+        self.shared.req_packed_command(command)
     }
 
     fn req_packed_commands<'a>(
@@ -41,10 +41,10 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        self.library.req_packed_commands(pipeline, offset, count)
+        self.shared.req_packed_commands(pipeline, offset, count)
     }
 
     fn get_db(&self) -> i64 {
-        self.library.get_db()
+        self.shared.get_db()
     }
 }
