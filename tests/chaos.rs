@@ -35,6 +35,19 @@ mod store;
 mod subscription;
 mod tampering;
 
+/// A run of all chosen faults, for a machine at rest.
+fn full_scenario(name: &'static str, faults: &[Fault]) -> Scenario {
+    Scenario {
+        name,
+        seed: seed_or(rand::random()),
+        clients: 100,
+        rooms: 25,
+        faults: chosen(faults),
+        pace: Pace::FULL,
+        min_duration: min_duration(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_run_loses_nothing() {
     let (faults, pace) = (Fault::SHORT.to_vec(), Pace::SHORT);
@@ -68,33 +81,15 @@ async fn a_short_run_on_a_redis_cluster_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: `make chaos`"]
 async fn a_full_run_on_a_redis_cluster_loses_nothing() {
-    let (faults, pace) = (chosen(&Fault::REDIS_CLUSTER), Pace::FULL);
-    let scenario = Scenario {
-        name: "full-redis-cluster",
-        seed: seed_or(rand::random()),
-        clients: 100,
-        rooms: 25,
-        faults,
-        pace,
-        min_duration: min_duration(),
-    };
-    scenario.run(ChaosCluster::on_redis_cluster(pace.drain, 0).await).await;
+    let scenario = full_scenario("full-redis-cluster", &Fault::REDIS_CLUSTER);
+    scenario.run(ChaosCluster::on_redis_cluster(Pace::FULL.drain, 0).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: `make chaos`"]
 async fn a_full_run_loses_nothing() {
-    let (faults, pace) = (chosen(&Fault::ALONE), Pace::FULL);
-    let scenario = Scenario {
-        name: "full",
-        seed: seed_or(rand::random()),
-        clients: 100,
-        rooms: 25,
-        faults,
-        pace,
-        min_duration: min_duration(),
-    };
-    scenario.run(ChaosCluster::with_own_clock(pace.drain).await).await;
+    let scenario = full_scenario("full", &Fault::ALONE);
+    scenario.run(ChaosCluster::with_own_clock(Pace::FULL.drain).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,16 +65,7 @@ macro_rules! on_every_layer {
                 super::$clause(crate::support::deployment::LayerKind::Memory).await;
             })*
         }
-        mod redis {
-            $(#[tokio::test] async fn $clause() {
-                super::$clause(crate::support::deployment::LayerKind::Redis).await;
-            })*
-        }
-        mod cluster {
-            $(#[tokio::test] async fn $clause() {
-                super::$clause(crate::support::deployment::LayerKind::Cluster).await;
-            })*
-        }
+        crate::support::deployment::on_each_redis! { $($clause)* }
     };
 }
 pub(crate) use on_every_layer;
